@@ -1,0 +1,69 @@
+"""All settings, read once by the composition root (`cli`) and passed down. Nothing else reads the environment."""
+
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting has a default that works; each is set by `INNOMINATUS_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="INNOMINATUS_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("innominatus"),
+        description="Where embedded mode keeps its database, keys, token, workspaces and the local providers' servers.",
+    )
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the data directory.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with a token set.")
+    port: int = Field(default=8081, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    allowed_hosts: str = Field(default="", description="Further Host names to accept, separated by commas.")
+    api_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token of the API; empty means the file `token` in the data directory.",
+    )
+    secret_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key that seals secrets at rest: 32 bytes in URL-safe base64; empty means the file `secret.key` "
+        "in the data directory (embedded mode only).",
+    )
+    providers: str = Field(
+        default="", description="Provider folders, separated by the path separator; empty means the shipped ones."
+    )
+    threads: int = Field(default=16, ge=1, le=512, description="Worker threads of the engine.")
+    max_concurrent_per_application: int = Field(
+        default=100, ge=1, description="Executions of one application that may run at the same time."
+    )
+    sweep_seconds: float = Field(default=5.0, gt=0, description="Seconds between two sweeps.")
+    sweep_batch: int = Field(default=100, ge=1, description="Rows that one sweep repairs at most.")
+    lease_seconds: float = Field(default=15.0, gt=0, description="How long a claim holds without a heartbeat.")
+    grace_seconds: float = Field(default=10.0, ge=0, description="How long running steps may go on after a stop.")
+    health_seconds: float = Field(
+        default=60.0, ge=0, description="Seconds between health checks (read); 0 means never."
+    )
+    step_timeout_seconds: float = Field(default=1800.0, gt=0, description="Time of a step that declares none.")
+    step_log_bytes: int = Field(default=1_000_000, ge=1000, description="Log kept per step attempt: head and tail.")
+    step_output_bytes: int = Field(default=1_000_000, ge=1000, description="Largest outputs of one step.")
+    artifact_bytes: int = Field(default=16_000_000, ge=1000, description="Largest artifacts of one step.")
+    max_spec_bytes: int = Field(default=1_000_000, ge=1000, description="Largest Score document.")
+    max_resources_per_spec: int = Field(default=1000, ge=1, description="Most resources in one Score document.")
+    log_format: str = Field(
+        default="auto", pattern="^(auto|json|console)$", description="Log format: auto|json|console."
+    )
+    log_level: str = Field(default="INFO", description="Log level.")
+
+    @property
+    def embedded(self) -> bool:
+        """True when state is SQLite in the data directory: one engine, nothing to install."""
+        return not self.database_url
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'innominatus.db'}"
+
+    @property
+    def provider_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(part) for part in self.providers.split(os.pathsep) if part)

@@ -1,0 +1,64 @@
+"""A Score document, once read. Reading text into it is `spec_reader`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.domain.values import Json, JsonObject
+from engine.errors import Problem, Severity
+
+WORKLOAD = "workload"
+"""The resource type that stands for an application's own containers."""
+DEFAULT_CLASS = "default"
+DEFAULT_ENVIRONMENT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceDeclaration:
+    """One entry of `resources`. `params` are as written: placeholders are not resolved."""
+
+    name: str
+    type: str
+    resource_class: str = DEFAULT_CLASS
+    id: str | None = None
+    params: JsonObject = field(default_factory=dict[str, Json])
+    metadata: JsonObject = field(default_factory=dict[str, Json])
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One Score document in v1b1 form: the seed's dialect has been translated.
+
+    `metadata`, `service` and `containers` are normalised JSON of the official shape (files and volumes as mappings by
+    target path, the deprecated list form translated), placeholders unresolved. `environment` and `ttl` (seconds) come
+    from the dialect's `environment:` and are None without it.
+    """
+
+    application: str
+    metadata: JsonObject
+    containers: JsonObject
+    service: JsonObject = field(default_factory=dict[str, Json])
+    resources: Mapping[str, ResourceDeclaration] = field(default_factory=dict[str, ResourceDeclaration])
+    environment: str | None = None
+    ttl: float | None = None
+
+    @property
+    def workload(self) -> JsonObject:
+        """The params of the workload resource."""
+        return {"metadata": self.metadata, "service": self.service, "containers": self.containers}
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSpec:
+    """`spec` is None exactly when `problems` holds an error."""
+
+    spec: Spec | None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity is Severity.WARNING)

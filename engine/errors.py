@@ -1,0 +1,111 @@
+"""The few ways a use case can fail, in the domain's words. Doors translate the family; the engine knows no status codes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an input: where it is, what it is, what to write instead.
+
+    `line` and `column` count from 1; 0 means the place is not in a text. `code` is stable (for tests and machines).
+    """
+
+    code: str
+    path: str
+    message: str
+    fix: str = ""
+    line: int = 0
+    column: int = 0
+    severity: Severity = Severity.ERROR
+    file: str = ""
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line or "", self.column or "") if part)
+        lead = " ".join(part for part in (place, self.path) if part)
+        return f"{lead + ': ' if lead else ''}{self.message}{' — ' + self.fix if self.fix else ''}"
+
+
+class InnominatusError(Exception):
+    """Base of every expected failure: a stable `code`, a sentence, `details` for machines, a `hint` for the reader."""
+
+    family: ClassVar[str] = "internal"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str = "",
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.family
+        self.hint = hint
+        self.details: dict[str, object] = dict(details or {})
+
+
+class NotFound(InnominatusError):
+    family = "not_found"
+
+    def __init__(self, noun: str, name: object, *, known: Iterable[str] = (), hint: str = "") -> None:
+        close = nearest(str(name), known)
+        hint = hint or (f"Did you mean {quoted(close)}?" if close else "")
+        super().__init__(f"There is no {noun} `{name}`.", code=f"{noun.replace(' ', '_')}_not_found", hint=hint)
+
+
+class Conflict(InnominatusError):
+    family = "conflict"
+
+
+class Invalid(InnominatusError):
+    """An input with one or more problems; all of them are in `problems`, warnings included."""
+
+    family = "invalid"
+
+    def __init__(
+        self,
+        message: str,
+        problems: Iterable[Problem] = (),
+        *,
+        code: str = "invalid",
+        hint: str = "",
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, details=details)
+        self.problems = tuple(problems)
+
+
+class Denied(InnominatusError):
+    family = "denied"
+
+
+class Unavailable(InnominatusError):
+    """Something the platform needs is not there now; the same call may work later."""
+
+    family = "unavailable"
+
+
+class Internal(InnominatusError):
+    family = "internal"
+
+
+FAMILIES: tuple[type[InnominatusError], ...] = (NotFound, Conflict, Invalid, Denied, Unavailable, Internal)
+
+
+def nearest(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+    """The known names that look most like `name`, best first; possibly none."""
+    return get_close_matches(name, list(known), n=most, cutoff=0.55)
+
+
+def quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
