@@ -93,7 +93,7 @@ Wait = Timer | ChildExecution | RequestedResource | SubmittedSpec | Person
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """Free the thread until `on` is over. The executor then runs again with `context.resumed` set; `memo` comes back with it."""
+    """Free the thread until `on` is over; then `run` is called again with `context.resumed`, which brings `memo` back."""
 
     on: Wait
     memo: JsonObject = field(default_factory=dict[str, Json])
@@ -220,7 +220,7 @@ class StepContext(Protocol):
 class StepExecutor(Protocol):
     """One step type. Stateless; `run` is called on a worker thread and may be called again after a crash."""
 
-    type: ClassVar[str]
+    step_type: ClassVar[str]
     Config: ClassVar[type[BaseModel]]
     idempotent: ClassVar[bool]
     """True when running it twice is the same as once; a step's own `idempotent` overrides it."""
