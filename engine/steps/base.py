@@ -26,7 +26,7 @@ class StepFailed(Exception):
 
 
 class RetryLater(StepFailed):
-    """The step may succeed later: it counts as a failed attempt and is retried after `after` seconds, if its policy allows."""
+    """The step may succeed later: a failed attempt, retried after `after` seconds if its policy allows."""
 
     def __init__(self, message: str, *, after: float = 0.0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -93,7 +93,7 @@ Wait = Timer | ChildExecution | RequestedResource | SubmittedSpec | Person
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """Free the thread until `on` is over; then `run` is called again with `context.resumed`, which brings `memo` back."""
+    """Free the thread until `on` is over; `run` is then called again with `context.resumed`, which brings `memo`."""
 
     on: Wait
     memo: JsonObject = field(default_factory=dict[str, Json])
@@ -125,6 +125,8 @@ class ProcessResult:
     exit_code: int
     stdout: str
     stderr: str
+    stdout_cut: bool = False
+    """True when `stdout` lost its middle to the size cap."""
 
 
 class CancelToken(Protocol):
@@ -224,5 +226,8 @@ class StepExecutor(Protocol):
     Config: ClassVar[type[BaseModel]]
     idempotent: ClassVar[bool]
     """True when running it twice is the same as once; a step's own `idempotent` overrides it."""
+    script_fields: ClassVar[frozenset[str]]
+    """Config keys that hold program text, as dotted paths (`*` stands for any list index or key). Expressions in them
+    are rendered as into a script, never pasted. An executor without scripts may leave it out."""
 
     def run(self, context: StepContext) -> StepResult | Suspend: ...

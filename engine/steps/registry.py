@@ -1,0 +1,168 @@
+"""Which step types there are, and whether a config suits its type. A new type is one line in `EXECUTORS`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TypeGuard, cast
+
+from pydantic import BaseModel, ValidationError
+
+from engine.domain.values import Json, JsonObject
+from engine.errors import nearest, quoted
+from engine.steps.base import StepExecutor, StepFailed
+from engine.steps.fields import FIX
+from engine.steps.set_values import SetExecutor
+
+ENTRY_POINTS = "innominatus.steps"
+"""Third parties add step types in this entry-point group: type name → an executor class without arguments."""
+
+EXECUTORS: Mapping[str, StepExecutor] = {
+    "set": SetExecutor(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong with a step's config: the path below `config`, what it is, what to write instead."""
+
+    path: tuple[str | int, ...]
+    message: str
+    fix: str = ""
+
+
+def step_types() -> frozenset[str]:
+    return frozenset(_executors())
+
+
+def executor(step_type: str) -> StepExecutor:
+    """The executor of a step type. StepFailed with the nearest names when there is none."""
+    found = _executors().get(step_type)
+    if found is None:
+        raise StepFailed(f"There is no step type `{step_type}`.", hint=_did_you_mean(step_type, step_types()))
+    return found
+
+
+def is_script(step_type: str, path: Sequence[str | int]) -> bool:
+    """Whether the config value at `path` is program text, into which expressions are rendered as into a script."""
+    fields: frozenset[str] = getattr(executor(step_type), "script_fields", frozenset[str]())
+    return any(_matches(field.split("."), path) for field in fields)
+
+
+def config_problems(step_type: str, config: JsonObject) -> list[ConfigProblem]:
+    """Everything wrong with a config as written. A value that holds an expression is judged when it is rendered."""
+    return [problem for problem, raw in _problems(executor(step_type).Config, config) if not _holds_expression(raw)]
+
+
+def parse_config(step_type: str, rendered: JsonObject) -> BaseModel:
+    """The validated config of a step. StepFailed with every problem."""
+    model = executor(step_type).Config
+    try:
+        return model.model_validate(rendered)
+    except ValidationError:
+        problems = [problem for problem, _ in _problems(model, rendered)]
+        told = "; ".join(f"{_dotted(problem.path)}{problem.message}" for problem in problems)
+        fixes = "; ".join(dict.fromkeys(problem.fix for problem in problems if problem.fix))
+        raise StepFailed(f"The config of this `{step_type}` step is not valid: {told}.", hint=fixes) from None
+
+
+@cache
+def _executors() -> Mapping[str, StepExecutor]:
+    """Ours and those of installed third parties; ours win, so that no package can replace a builtin type."""
+    others: dict[str, StepExecutor] = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        others[entry.name] = cast("type[StepExecutor]", entry.load())()
+    return {**others, **EXECUTORS}
+
+
+def _problems(model: type[BaseModel], config: JsonObject) -> list[tuple[ConfigProblem, Json]]:
+    try:
+        model.model_validate(config)
+    except ValidationError as error:
+        found: dict[tuple[str | int, ...], tuple[ConfigProblem, Json]] = {}
+        for detail in error.errors(include_url=False, include_input=False):
+            path, raw = _reached(config, detail["loc"])
+            if detail["type"] == "missing":
+                path = (*path, detail["loc"][-1])
+            message, fix = _told(model, detail["type"], detail["msg"], path, detail.get("ctx", {}))
+            found.setdefault(path, (ConfigProblem(path, message, fix), None if detail["type"] in _SHAPE else raw))
+        return list(found.values())
+    return []
+
+
+_SHAPE = frozenset({"missing", "extra_forbidden"})
+"""Problems that no value can cure."""
+
+
+def _told(
+    model: type[BaseModel], kind: str, message: str, path: tuple[str | int, ...], context: Mapping[str, object]
+) -> tuple[str, str]:
+    if kind == "extra_forbidden":
+        known = _keys(model, path[:-1])
+        fix = _did_you_mean(str(path[-1]), known) or (f"valid keys: {quoted(sorted(known))}" if known else "")
+        return f"unknown key `{path[-1]}`", fix
+    if kind == "missing":
+        return f"`{path[-1]}` is missing", f"add `{path[-1]}`"
+    lowered = message[:1].lower() + message[1:]
+    return lowered.removeprefix("value error, "), str(context.get(FIX, ""))
+
+
+def _keys(model: type[BaseModel], path: Sequence[str | int]) -> frozenset[str]:
+    """The keys that `model` knows at `path`, following nested models through lists, mappings and options."""
+    models: list[type[BaseModel]] = [model]
+    for part in path:
+        annotations = [
+            field.annotation
+            for one in models
+            for name, field in one.model_fields.items()
+            if part in (name, field.alias) and not isinstance(part, int)
+        ]
+        if annotations:
+            models = [found for annotation in annotations for found in _models(annotation)]
+    return frozenset(field.alias or name for one in models for name, field in one.model_fields.items())
+
+
+def _models(annotation: object) -> Iterable[type[BaseModel]]:
+    if _is_model(annotation):
+        return [annotation]
+    inner: tuple[object, ...] = getattr(annotation, "__args__", ())
+    return [found for one in inner for found in _models(one)]
+
+
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _reached(config: JsonObject, place: Sequence[str | int]) -> tuple[tuple[str | int, ...], Json]:
+    """How far a pydantic location goes in the config (union members in it are not keys) and what stands there."""
+    value: Json = config
+    path: list[str | int] = []
+    for part in place:
+        if isinstance(part, int):
+            if not isinstance(value, list) or part >= len(value):
+                continue
+            value = value[str(part)]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        else:
+            continue
+        path.append(part)
+    return tuple(path), value
+
+
+def _holds_expression(value: Json) -> bool:
+    return isinstance(value, str) and "{{" in value
+
+
+def _matches(pattern: Sequence[str], path: Sequence[str | int]) -> bool:
+    return len(pattern) == len(path) and all(want in ("*", str(part)) for want, part in zip(pattern, path, strict=True))
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = nearest(name, known)
+    return f"did you mean {quoted(close)}?" if close else ""
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    return f"`{text}`: " if text else ""
