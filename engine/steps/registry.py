@@ -138,16 +138,21 @@ def _reached(config: JsonObject, place: Sequence[str | int]) -> tuple[tuple[str 
     value: Json = config
     path: list[str | int] = []
     for part in place:
-        if isinstance(part, int):
-            if not isinstance(value, list) or part >= len(value):
-                continue
-            value = value[str(part)]
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
-        else:
-            continue
-        path.append(part)
+        found = _child(value, part)
+        if found is not None:
+            value = found[0]
+            path.append(part)
     return tuple(path), value
+
+
+def _child(value: Json, part: str | int) -> tuple[Json] | None:
+    match value:
+        case dict() if isinstance(part, str) and part in value:
+            return (value[part],)
+        case list() if isinstance(part, int) and part < len(value):
+            return (value[part],)
+        case _:
+            return None
 
 
 def _holds_expression(value: Json) -> bool:
