@@ -34,6 +34,14 @@ class Limits:
     max_characters: int = 10_000_000
 
 
+@dataclass(slots=True)
+class Spent:
+    """What the documents of one text have cost so far."""
+
+    nodes: int = 0
+    characters: int = 0
+
+
 class Halt(Exception):
     """Nothing further can be read."""
 
@@ -92,7 +100,7 @@ class _Frame:
 class Builder:
     """Builds one document; `problems` collects what is wrong with it without stopping the reading."""
 
-    def __init__(self, limits: Limits, file: str) -> None:
+    def __init__(self, limits: Limits, file: str, *, spent: Spent | None = None) -> None:
         self.problems: list[Problem] = []
         self._limits = limits
         self._file = file
@@ -100,19 +108,22 @@ class Builder:
         self._stack: list[_Frame] = []
         self._root: Built | None = None
         self._documents = 0
-        self._nodes = 0
-        self._characters = 0
+        self._spent = spent or Spent()
 
     def build(self, events: Iterable[ev.Event]) -> tuple[Json, Node]:
         """The document's value. Raises Halt for what ends the reading."""
         for event in events:
-            self._take(event)
+            self.take(event)
+        return self.finish()
+
+    def finish(self) -> tuple[Json, Node]:
+        """The value of the events taken so far. Raises Halt when they hold none."""
         if self._root is None or self._root.value is None:
             fix = "Send a document with at least one key."
             raise Halt(Problem("yaml_empty", "", "The document is empty.", fix, 1, 1, file=self._file))
         return self._root.value, self._root.node
 
-    def _take(self, event: ev.Event) -> None:
+    def take(self, event: ev.Event) -> None:
         match event:
             case ev.ScalarEvent():
                 self._spend(event, 1, len(event.value))
@@ -258,9 +269,9 @@ class Builder:
         return number
 
     def _spend(self, event: ev.Event, nodes: int, characters: int) -> None:
-        self._nodes += nodes
-        self._characters += characters
-        if self._nodes > self._limits.max_nodes or self._characters > self._limits.max_characters:
+        self._spent.nodes += nodes
+        self._spent.characters += characters
+        if self._spent.nodes > self._limits.max_nodes or self._spent.characters > self._limits.max_characters:
             message = (
                 f"The document holds more than {self._limits.max_nodes:,} values or "
                 f"{self._limits.max_characters:,} characters once its aliases are expanded."

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
-from yaml.events import Event
+from yaml.events import DocumentStartEvent, Event, StreamEndEvent
 
 from engine.domain.values import Json
-from engine.domain.yaml_builder import Builder, Halt, Limits, Node
+from engine.domain.yaml_builder import Builder, Halt, Limits, Node, Spent
 from engine.domain.yaml_path import Path, dotted, shortened
 from engine.errors import Problem
 
-__all__ = ["Limits", "Path", "Source", "dotted", "load", "shortened"]
+__all__ = ["Limits", "Path", "Source", "dotted", "load", "load_all", "shortened"]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it: ten times faster
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -70,6 +70,35 @@ def load(text: str | bytes, *, limits: Limits | None = None, file: str = "") -> 
         problem = halt.problem
         return Source(problems=(*builder.problems, _with_file(problem, file)), file=file)
     return Source(value, tuple(builder.problems), file, root)
+
+
+def load_all(text: str | bytes, *, limits: Limits | None = None, file: str = "") -> tuple[Source, ...]:
+    """Every document of a text that may hold several, at least one, empty ones left out; `limits` bound them together.
+
+    Reading ends at the first document that cannot be read at all.
+    """
+    bounds = limits or Limits()
+    spent, sources = Spent(), list[Source]()
+    builder = Builder(bounds, file, spent=spent)
+    started = False
+    try:
+        for event in _events(_decoded(text, bounds)):
+            if isinstance(event, DocumentStartEvent | StreamEndEvent):
+                if started:
+                    sources += _finished(builder, file)
+                builder, started = Builder(bounds, file, spent=spent), True
+            builder.take(event)
+    except Halt as halt:
+        return (*sources, Source(problems=(*builder.problems, _with_file(halt.problem, file)), file=file))
+    return tuple(sources) or (load("", file=file),)
+
+
+def _finished(builder: Builder, file: str) -> list[Source]:
+    try:
+        value, root = builder.finish()
+    except Halt:
+        return []
+    return [Source(value, tuple(builder.problems), file, root)]
 
 
 def _with_file(problem: Problem, file: str) -> Problem:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.domain.values import Json
-from engine.domain.yaml_source import Limits, dotted, load
+from engine.domain.yaml_source import Limits, dotted, load, load_all
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,19 @@ def test_places_and_written_texts_are_remembered() -> None:
     assert source.text(("f", "e")) == "0755"
     assert source.text(("a",)) is None
     assert source.text(("nothing",)) is None
+
+
+def test_several_documents_are_read_where_they_are_asked_for() -> None:
+    sources = load_all("a: 1\n---\n---\nb: 2\nb: 3\n---\n")
+    assert [source.value for source in sources] == [{"a": 1}, {"b": 2}]
+    assert [problem.line for problem in sources[1].problems] == [5]
+    assert load_all("a: 1\n---\nb: [\n")[-1].problems[0].code == "yaml_syntax"
+    assert [source.problems[0].code for source in load_all("---\n---\n")] == ["yaml_empty"]
+
+
+def test_several_documents_share_the_limits() -> None:
+    bomb = "a: &a [" + "x, " * 1000 + "]\nb: [" + "*a, " * 90 + "]\n---\n"
+    assert load_all(bomb * 2)[-1].problems[0].code == "yaml_too_many"
 
 
 def test_an_alias_is_a_copy() -> None:
