@@ -39,18 +39,23 @@ class PlaceholderFault(StrEnum):
 class PlaceholderError(Exception):
     """A reference that cannot be resolved: `fault` says how, `reference` is the text between the braces.
 
-    `known` holds the names that could have stood at the place that failed, `key` the one that did.
+    `at` is the position of the key that failed (for KEY_REQUIRED, of the one that is missing), `known` the names that
+    could have stood there.
     """
 
     def __init__(
-        self, fault: PlaceholderFault, message: str, *, keys: Keys, key: str = "", known: tuple[str, ...] = ()
+        self, fault: PlaceholderFault, message: str, *, keys: Keys, at: int, known: tuple[str, ...] = ()
     ) -> None:
         self.fault = fault
         self.keys = keys
-        self.reference = written(keys)
-        self.key = key
+        self.at = at
         self.known = known
+        self.reference = written(keys)
         super().__init__(f"`${{{self.reference}}}`: {message}")
+
+    @property
+    def key(self) -> str:
+        return self.keys[self.at] if self.at < len(self.keys) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +135,12 @@ def resolver(metadata: JsonObject, resources: Mapping[str, Mapping[str, Json] | 
         if keys[0] == METADATA:
             if len(keys) == 1:
                 fault = PlaceholderFault.KEY_REQUIRED
-                raise PlaceholderError(fault, "name a key of `metadata`.", keys=keys, known=tuple(metadata))
+                raise PlaceholderError(fault, "name a key of `metadata`.", keys=keys, at=1, known=tuple(metadata))
             return _descend(metadata, keys, 1)
         if keys[0] == RESOURCES:
             return _resource_value(keys, resources)
         message = "a placeholder starts with `metadata.` or `resources.`; write `$${…}` for the text itself."
-        raise PlaceholderError(
-            PlaceholderFault.UNKNOWN_ROOT, message, keys=keys, key=keys[0], known=(METADATA, RESOURCES)
-        )
+        raise PlaceholderError(PlaceholderFault.UNKNOWN_ROOT, message, keys=keys, at=0, known=(METADATA, RESOURCES))
 
     return resolve
 
@@ -162,11 +165,11 @@ def formatted(value: Json) -> str:
 def _resource_value(keys: Keys, resources: Mapping[str, Mapping[str, Json] | Lookup]) -> Json:
     if len(keys) == 1:
         fault = PlaceholderFault.KEY_REQUIRED
-        raise PlaceholderError(fault, "name a resource.", keys=keys, known=tuple(resources))
+        raise PlaceholderError(fault, "name a resource.", keys=keys, at=1, known=tuple(resources))
     name = keys[1]
     if name not in resources:
         message = f"no resource is called `{name}`."
-        raise PlaceholderError(PlaceholderFault.UNKNOWN_RESOURCE, message, keys=keys, key=name, known=tuple(resources))
+        raise PlaceholderError(PlaceholderFault.UNKNOWN_RESOURCE, message, keys=keys, at=1, known=tuple(resources))
     if len(keys) == 2:
         return name
     outputs = resources[name]
@@ -177,17 +180,17 @@ def _resource_value(keys: Keys, resources: Mapping[str, Mapping[str, Json] | Loo
         return outputs(keys[2:])
     except KeyError as error:
         message = f"`{name}` has no output `{written(keys[2:])}`."
-        raise PlaceholderError(PlaceholderFault.KEY_NOT_FOUND, message, keys=keys, key=keys[2]) from error
+        raise PlaceholderError(PlaceholderFault.KEY_NOT_FOUND, message, keys=keys, at=2) from error
 
 
 def _descend(value: Json, keys: Keys, start: int) -> Json:
-    for key in keys[start:]:
+    for at, key in enumerate(keys[start:], start):
         if not isinstance(value, dict):
             message = f"there is no `{key}` in a value that has no keys."
-            raise PlaceholderError(PlaceholderFault.NOT_A_MAP, message, keys=keys, key=key)
+            raise PlaceholderError(PlaceholderFault.NOT_A_MAP, message, keys=keys, at=at)
         if key not in value:
             message = f"there is no key `{key}`."
-            raise PlaceholderError(PlaceholderFault.KEY_NOT_FOUND, message, keys=keys, key=key, known=tuple(value))
+            raise PlaceholderError(PlaceholderFault.KEY_NOT_FOUND, message, keys=keys, at=at, known=tuple(value))
         value = value[key]
     return value
 

@@ -115,15 +115,16 @@ def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
 def _unresolvable(findings: Findings, place: Place, error: PlaceholderError) -> None:
     close = nearest(error.key[:100], error.known, most=1)
     if close:
-        position = error.keys.index(error.key)
-        right = written((*error.keys[:position], close[0], *error.keys[position + 1 :]))
+        right = written((*error.keys[: error.at], close[0], *error.keys[error.at + 1 :]))
         fix = f"did you mean `${{{shortened(right)}}}`?"
     elif error.fault is PlaceholderFault.UNKNOWN_ROOT:
         fix = f"write `$${{{shortened(error.reference)}}}` for the text itself"
     elif error.fault is PlaceholderFault.UNKNOWN_RESOURCE:
         fix = f"declare `{shortened(error.key)}` under `resources`"
+    elif error.fault is PlaceholderFault.NOT_A_MAP:
+        fix = f"did you mean `${{{shortened(written(error.keys[: error.at]))}}}`?"
     else:
-        fix = f"known are {quoted(shortened(name) for name in error.known[:20])}" if error.known else ""
+        fix = f"known are {quoted(shortened(name) for name in error.known[:20])}" if error.known else "remove it"
     what = {
         PlaceholderFault.UNKNOWN_ROOT: "does not start with `metadata.` or `resources.`",
         PlaceholderFault.KEY_REQUIRED: "names nothing",
