@@ -87,8 +87,11 @@ def _name_errors(expression: Expression, names: Collection[str]) -> Iterator[Exp
             )
 
 
-def references(value: Json) -> frozenset[Reference]:
-    """Every path that the expressions of a tree read; expressions that cannot be read count for nothing."""
+def references(value: Json, *, guarded: bool = True) -> frozenset[Reference]:
+    """Every path that the expressions of a tree read; expressions that cannot be read count for nothing.
+
+    With `guarded=False` those that `default` or `is defined` guards are left out.
+    """
     found: set[Reference] = set()
     for _, text in leaves(value):
         try:
@@ -97,9 +100,10 @@ def references(value: Json) -> frozenset[Reference]:
             continue
         for piece in pieces:
             try:
-                found.update(path for path, _ in compiled(piece.source).references)
+                read = compiled(piece.source).references
             except ExpressionError:
                 continue
+            found.update(path for path, is_guarded in read if guarded or not is_guarded)
     return frozenset(found)
 
 
@@ -108,9 +112,10 @@ def step_references(value: Json) -> frozenset[str]:
     return frozenset(str(path[1]) for path in references(value) if path[0] == "steps" and len(path) > 1)
 
 
-def parameter_references(value: Json) -> frozenset[str]:
+def parameter_references(value: Json, *, guarded: bool = True) -> frozenset[str]:
     """The names of the parameters that a tree reads."""
-    return frozenset(str(path[1]) for path in references(value) if path[0] == "parameters" and len(path) > 1)
+    paths = references(value, guarded=guarded)
+    return frozenset(str(path[1]) for path in paths if path[0] == "parameters" and len(path) > 1)
 
 
 def render(value: Json, scope: Mapping[str, Json], *, at: str = "") -> Json:
