@@ -12,12 +12,14 @@ from engine.domain.values import Json, JsonObject
 from engine.errors import nearest, quoted
 from engine.steps.base import StepExecutor, StepFailed
 from engine.steps.fields import FIX
+from engine.steps.policy import PolicyExecutor
 from engine.steps.set_values import SetExecutor
 
 ENTRY_POINTS = "innominatus.steps"
 """Third parties add step types in this entry-point group: type name → an executor class without arguments."""
 
 EXECUTORS: Mapping[str, StepExecutor] = {
+    "policy": PolicyExecutor(),
     "set": SetExecutor(),
 }
 

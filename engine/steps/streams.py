@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 LINE_BYTES: Final = 16_384
+CUT: Final = f" [line cut at {LINE_BYTES} bytes]"
+"""The end of a line that was longer."""
 _BURST: Final = 4_000_000.0
 _PER_SECOND: Final = 1_000_000.0
 _LINE_COST: Final = 60
@@ -128,5 +130,7 @@ class Lines:
         return True
 
     def _pass(self, line: bytes) -> None:
-        text = clean(line[:LINE_BYTES].decode("utf-8", "replace"))
-        self._emit(text if len(line) <= LINE_BYTES else f"{text} [line cut at {LINE_BYTES} bytes]")
+        text = line[:LINE_BYTES].decode("utf-8", "replace")
+        if self._marker not in line:  # whoever reads an output must see what is wrong with it
+            text = clean(text)
+        self._emit(text if len(line) <= LINE_BYTES else text + CUT)

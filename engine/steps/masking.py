@@ -1,0 +1,82 @@
+"""Hides secrets in everything people and models read."""
+
+import base64
+import json
+import re
+import shlex
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+MASK: Final = "***"
+_SUBSTRING: Final = 4
+"""Shorter secrets are hidden only where they stand alone: hiding every `a` would hide the text, not the secret."""
+_ENCODED: Final = 6
+"""Shorter values are not looked for inside base64, where their few letters would match by chance."""
+
+
+class Masker:
+    """Replaces every value added to it by `***`: as it is, line by line, and in base64, URL, JSON and shell form.
+
+    Thread safe. A value stays masked from `add` on; nothing is ever taken out.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._forms: frozenset[str] = frozenset()
+        self._pattern: re.Pattern[str] | None = None
+        for value in values:
+            self.add(value)
+
+    def add(self, value: str) -> None:
+        """Mask `value` from now on. Blank values are passed over."""
+        with self._lock:
+            forms = self._forms | {form for form in _forms(value) if form.strip()}
+            if forms != self._forms:
+                self._pattern = None
+                self._forms = forms
+
+    def mask(self, text: str) -> str:
+        forms = self._forms
+        if not any(form in text for form in forms):
+            return text
+        return self._compiled().sub(MASK, text)
+
+    def _compiled(self) -> re.Pattern[str]:
+        with self._lock:
+            if self._pattern is None:
+                longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
+                self._pattern = re.compile("|".join(_as_pattern(form) for form in longest_first))
+            return self._pattern
+
+
+def _as_pattern(form: str) -> str:
+    return re.escape(form) if len(form) >= _SUBSTRING else rf"(?<!\w){re.escape(form)}(?!\w)"
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    lines = [line.strip() for line in value.splitlines()]
+    if len(lines) > 1:
+        yield from (line for line in lines if len(line) >= _SUBSTRING)
+    stripped = value.strip()
+    for text in {value, stripped}:
+        yield quote(text, safe="")
+        yield quote(text)
+        yield quote_plus(text)
+        yield json.dumps(text)[1:-1]
+        yield json.dumps(text, ensure_ascii=False)[1:-1]
+        yield shlex.quote(text)
+    raw = stripped.encode("utf-8", "replace")
+    if len(raw) >= _ENCODED:
+        yield from _base64_forms(raw)
+
+
+def _base64_forms(raw: bytes) -> Iterator[str]:
+    """The letters that stand for `raw` in base64 wherever it begins, as in `user:password` of basic authentication."""
+    for offset in range(3):
+        first = -(-offset * 8 // 6)
+        last = (offset + len(raw)) * 8 // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(b"\0" * offset + raw).decode()[first:last]
