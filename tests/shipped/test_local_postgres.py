@@ -1,0 +1,214 @@
+"""`postgres` of local-team, on a real server, as root and as an ordinary user."""
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from tests.shipped.fixtures import WHO, bench
+from tests.shipped.steps import ORDINARY, Bench, Object
+from tests.support import servers
+
+
+@pytest.fixture(scope="module", params=WHO)
+def local(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with bench("local-team", request.param) as made:
+        yield made
+
+
+def login(given: Object, **changes: str) -> "psycopg.Connection[Any]":
+    words: dict[str, str] = {"dbname": given["database"], "user": given["username"], "password": given["password"]}
+    words.update(changes)
+    return psycopg.connect(
+        make_conninfo(host=given["host"], port=given["port"], connect_timeout=5, **words), autocommit=True
+    )
+
+
+def server_pid(local: Bench) -> int:
+    return int(servers.command("status", local.data / "provider")["postgres"]["pid"])
+
+
+def test_a_database_lives_from_create_to_delete(local: Bench) -> None:
+    made = local.done("provision-postgres", name="life.db")
+    assert made["database"] == made["name"] == made["username"]
+    assert isinstance(made["port"], int)
+    assert made["port"] < 32768
+    with login(made) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+        connection.execute("INSERT INTO kept VALUES (7)")
+    changed = local.done(
+        "update-postgres", name="life.db", params={"connection_limit": 3, "extensions": ["vector"]}, outputs=made
+    )
+    assert changed == made
+    with login(made) as connection:
+        limit = connection.execute("SELECT datconnlimit FROM pg_database WHERE datname = current_database()")
+        assert limit.fetchone() == (3,)
+        assert connection.execute("SELECT '[1,2]'::vector").fetchone() == ("[1,2]",)
+        local.done("delete-postgres", name="life.db", outputs=made)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        login(made)
+    assert local.done("delete-postgres", name="life.db", outputs=made) == {}
+
+
+def test_a_killed_server_comes_back_with_its_port_and_data(local: Bench) -> None:
+    made = local.done("provision-postgres", name="killed.db")
+    with login(made) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+    before = server_pid(local)
+    os.kill(before, signal.SIGKILL)
+    local.done("check-postgres", name="killed.db", outputs=made)
+    assert server_pid(local) not in (0, before)
+    with login(made) as connection:
+        assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
+
+
+def test_a_pid_that_belongs_to_another_program_after_a_reboot_is_no_obstacle(local: Bench) -> None:
+    made = local.done("provision-postgres", name="reboot.db")
+    cluster = Path((local.data / "provider/postgres/location").read_text())
+    told = (cluster / "postmaster.pid").read_text()
+    servers.command("stop", local.data / "provider")
+    stale = cluster / "postmaster.pid"
+    stale.write_text(told.replace(told.split("\n")[0], str(os.getpid()), 1))
+    os.chown(stale, cluster.stat().st_uid, cluster.stat().st_gid)
+    local.done("check-postgres", name="reboot.db", outputs=made)
+    with login(made) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_create_that_runs_again_gives_the_same_account(local: Bench) -> None:
+    first = local.done("provision-postgres", name="again.db")
+    assert local.done("provision-postgres", name="again.db") == first
+    with login(first) as connection:
+        connection.execute("SELECT 1")
+
+
+def test_a_create_killed_before_the_database_was_made_is_completed(local: Bench) -> None:
+    made = local.done("provision-postgres", name="half.db")
+    at = servers.start("postgres", local.data / "provider")
+    admin = {"dbname": "postgres", "user": at.user, "password": at.password}
+    with login(made, **admin) as connection:
+        name = sql.Identifier(made["database"])
+        connection.execute(sql.SQL("DROP DATABASE {}").format(name))
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD 'lost' NOLOGIN").format(name))
+    assert local.done("provision-postgres", name="half.db") == made
+    with login(made) as connection:
+        connection.execute("SELECT 1")
+
+
+def test_two_databases_are_closed_to_each_other(local: Bench) -> None:
+    one, two = (local.done("provision-postgres", name=name) for name in ("one.db", "two.db"))
+    assert one["database"] != two["database"]
+    for database in (two["database"], "postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            login(one, dbname=database)
+    with login(one) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("CREATE ROLE sneaky SUPERUSER")
+
+
+def test_the_same_id_in_another_environment_is_another_database(local: Bench) -> None:
+    here = local.done("provision-postgres", name="env.db")
+    local.environment = "staging"
+    try:
+        assert local.done("provision-postgres", name="env.db")["database"] != here["database"]
+    finally:
+        local.environment = "default"
+
+
+def test_a_hostile_id_is_only_a_name(local: Bench) -> None:
+    made = local.done("provision-postgres", name="x\"; DROP ROLE innominatus_admin; --'ü" + "long" * 50)
+    assert len(made["database"]) <= 63
+    with login(made) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == (made["username"],)
+
+
+@pytest.mark.parametrize("database", ["postgres", "template1", 'a"b', "../x", 7])
+def test_an_earlier_output_that_we_never_gave_out_is_refused(local: Bench, database: object) -> None:
+    answer = local.run("delete-postgres", outputs={"database": database})
+    assert answer.code == 1
+    assert "no name that this provider gives out" in answer.error
+
+
+def test_an_unknown_extension_is_named_with_those_there_are(local: Bench) -> None:
+    answer = local.run("provision-postgres", name="ext.db", params={"extensions": ["postgis"]})
+    assert answer.code == 1
+    assert "no extension `postgis`" in answer.error
+    assert "vector" in answer.error
+
+
+def test_a_newer_version_than_there_is_is_refused(local: Bench) -> None:
+    answer = local.run("provision-postgres", name="new.db", params={"version": "99"})
+    assert answer.code == 1
+    assert "PostgreSQL 99 is asked for" in answer.error
+
+
+def test_a_check_says_when_the_database_is_gone(local: Bench) -> None:
+    made = local.done("provision-postgres", name="gone.db")
+    local.done("delete-postgres", name="gone.db", outputs=made)
+    answer = local.run("check-postgres", name="gone.db", outputs=made)
+    assert answer.code == 1
+    assert "not usable" in answer.error
+    assert made["password"] not in answer.error
+
+
+def test_no_password_is_in_the_servers_log_or_in_a_file_of_others(local: Bench) -> None:
+    made = local.done("provision-postgres", name="quiet.db")
+    home = local.data / "provider"
+    assert made["password"] not in (home / "postgres/server.log").read_text()
+    for path in home.rglob("*"):
+        assert path.lstat().st_mode & 0o077 == 0, path
+
+
+def test_creates_at_the_same_time_on_a_fresh_directory_share_one_server() -> None:
+    with bench("local-team") as fresh, ThreadPoolExecutor(4) as pool:
+        names = ["a.db", "b.db", "a.db", "b.db"]
+        runs = [pool.submit(fresh.done, "provision-postgres", name=name) for name in names]
+        made = [run.result() for run in runs]
+        assert made[0] == made[2]
+        assert made[1] == made[3]
+        assert {entry["port"] for entry in made} == {made[0]["port"]}
+        for entry in made:
+            login(entry).close()
+
+
+def test_a_delete_where_nothing_ever_ran_starts_no_server() -> None:
+    with bench("local-team") as fresh:
+        assert fresh.done("delete-postgres") == {}
+        assert not (fresh.data / "provider/postgres").exists()
+
+
+def test_a_kept_port_that_another_program_took_is_named() -> None:
+    with bench("local-team") as fresh:
+        made = fresh.done("provision-postgres")
+        servers.command("stop", fresh.data / "provider")
+        import socket
+
+        with socket.socket() as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            thief.bind(("127.0.0.1", made["port"]))
+            thief.listen()
+            answer = fresh.run("check-postgres", outputs=made)
+        assert answer.code == 1
+        assert f"Port {made['port']}" in answer.error
+        fresh.done("check-postgres", outputs=made)
+
+
+def test_a_half_made_cluster_is_made_anew() -> None:
+    with bench("local-team", WHO[-1]) as fresh:
+        home = fresh.data / "provider/postgres"
+        (home / "data/cluster.new").mkdir(parents=True)
+        (home / "data/cluster.new/PG_VERSION").write_text("18\n")
+        (home / "location").write_text(str(home / "data/cluster"))
+        if fresh.ordinary:
+            for path in (home, *home.rglob("*")):
+                os.chown(path, ORDINARY, ORDINARY)
+        login(fresh.done("provision-postgres")).close()
+        assert not (home / "data/cluster.new").exists()
