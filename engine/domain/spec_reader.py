@@ -49,24 +49,27 @@ def _parsed(text: Source, *, strict: bool, max_resources: int) -> ParsedSpec:
         document = as_object(text.value)
         try:
             check(findings, DOCUMENT, text.value)
-            check_references(findings, document)
-            _check_resources(findings, document, max_resources)
-            spec = translate(findings, document)
+            if _check_resources(findings, document, max_resources):
+                check_references(findings, document)
+                spec = translate(findings, document)
         except TooMany:
             findings.problems.append(_rest(text))
     errors = [*text.problems, *findings.problems]
     return ParsedSpec(None if errors else spec, _sorted([*errors, *findings.warnings]))
 
 
-def _check_resources(findings: Findings, document: JsonObject, max_resources: int) -> None:
+def _check_resources(findings: Findings, document: JsonObject, max_resources: int) -> bool:
+    """False when there are too many resources to look any further."""
     resources = as_object(document.get("resources"))
     if len(resources) > max_resources:
         message = f"there are {len(resources)} resources; {max_resources} are allowed"
         findings.error("too_many_resources", ("resources",), message, "split the document into several applications")
+        return False
     for name, value in resources.items():
         if as_object(value).get("type") == WORKLOAD:
             message = f"the type `{WORKLOAD}` stands for the application itself and cannot be declared"
             findings.error("reserved_type", ("resources", name, "type"), message, "name the type of what you need")
+    return True
 
 
 def _rest(source: Source) -> Problem:

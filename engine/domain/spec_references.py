@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from engine.domain.placeholders import (
     METADATA,
@@ -21,6 +22,9 @@ from engine.domain.topology import find_cycle
 from engine.domain.values import Json, JsonObject
 from engine.domain.yaml_path import Path, shortened
 from engine.errors import nearest, quoted
+
+MOST_CANDIDATES = 200  # comparing names for a suggestion is slow; a hostile document may hold many
+MOST_CYCLES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _unresolvable(findings: Findings, place: Place, error: PlaceholderError) -> None:
-    close = nearest(error.key[:100], error.known, most=1)
+    close = nearest(error.key[:100], error.known[:MOST_CANDIDATES], most=1)
     if close:
         right = written((*error.keys[: error.at], close[0], *error.keys[error.at + 1 :]))
         fix = f"did you mean `${{{shortened(right)}}}`?"
@@ -163,10 +167,10 @@ def _check_before(findings: Findings, containers: JsonObject) -> None:
         for other in others:
             path = ("containers", name, "before", other)
             if other not in containers:
-                close = nearest(other[:100], containers, most=1)
+                close = nearest(other[:100], list(containers)[:MOST_CANDIDATES], most=1)
                 fix = f"did you mean `{close[0]}`?" if close else f"containers are {quoted(list(containers)[:20])}"
                 findings.error("unknown_container", path, f"there is no container `{shortened(other)}`", fix)
-    for cycle in _cycles(needs):  # the official rules allow it, so it is a warning
+    for cycle in islice(_cycles(needs), MOST_CYCLES):  # a warning, because the official rules allow it
         message = f"containers wait for each other: {' → '.join(cycle)}"
         findings.warn("container_cycle", ("containers", cycle[0], "before"), message, "remove one of the `before` keys")
 

@@ -308,3 +308,11 @@ def test_what_is_no_yaml_is_refused(text: str | bytes) -> None:
     parsed = read(text)
     assert parsed.spec is None
     assert len(parsed.errors) == 1
+
+
+@pytest.mark.parametrize("other", ["q-{n}", "r-{pair}"])
+def test_thousands_of_containers_that_wait_are_judged_at_once(other: str) -> None:
+    lines = [
+        f"  r-{n}: {{image: x, before: {{{other.format(n=n, pair=n ^ 1)}: {{ready: started}}}}}}\n" for n in range(4000)
+    ]
+    assert len(read(HEAD + "containers:\n" + "".join(lines)).problems) in (20, 101)
