@@ -119,8 +119,8 @@ class Builder:
     def finish(self) -> tuple[Json, Node]:
         """The value of the events taken so far. Raises Halt when they hold none."""
         if self._root is None or self._root.value is None:
-            fix = "Send a document with at least one key."
-            raise Halt(Problem("yaml_empty", "", "The document is empty.", fix, 1, 1, file=self._file))
+            fix = "send a document with at least one key"
+            raise Halt(Problem("yaml_empty", "", "the document is empty", fix, 1, 1, file=self._file))
         return self._root.value, self._root.node
 
     def take(self, event: ev.Event) -> None:
@@ -137,8 +137,8 @@ class Builder:
             case ev.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
-                    fix = "Send each document by itself; remove the `---` line."
-                    self._halt(event, "yaml_multiple_documents", "The text holds more than one document.", fix)
+                    fix = "send each document by itself; remove the `---` line"
+                    self._halt(event, "yaml_multiple_documents", "the text holds more than one document", fix)
             case _:
                 pass
 
@@ -197,39 +197,39 @@ class Builder:
             name = key.value
         else:
             name = key.node.text
-            self._report(key.node, "yaml_key", f"The key `{shortened(name or '…')}` is not text.", _key_fix(name))
+            self._report(key.node, "yaml_key", f"the key `{shortened(name or '…')}` is not text", _key_fix(name))
             if name is None:
                 return
         if name in children:
             first = children[name]
-            message = f"The key `{shortened(name)}` stands here and in line {first.line}."
-            self._report(key.node, "yaml_duplicate_key", message, "Keep one of the two.")
+            message = f"the key `{shortened(name)}` stands here and in line {first.line}"
+            self._report(key.node, "yaml_duplicate_key", message, "keep one of the two")
             return
         entries[name] = built.value
         children[name] = built.node.at(key.node.line, key.node.column)
 
     def _take_merge(self, frame: _Frame, key: Built, built: Built) -> None:
         if frame.merged:
-            fix = "Give a list: `<<: [*a, *b]`."
-            self._report(key.node, "yaml_duplicate_key", "`<<` stands twice in one mapping.", fix)
+            fix = "give a list: `<<: [*a, *b]`"
+            self._report(key.node, "yaml_duplicate_key", "`<<` stands twice in one mapping", fix)
         elif isinstance(built.value, dict):
             frame.merged.append(built)
         elif isinstance(built.value, list) and all(isinstance(item, dict) for item in built.value):
             children = built.node.children or {}
             frame.merged += [Built(item, children[at], built.cost) for at, item in enumerate(built.value)]
         else:
-            fix = "Give an alias of a mapping, `<<: *name`, or put the key in quotes."
-            self._report(key.node, "yaml_merge", "`<<` takes a mapping or a list of mappings.", fix)
+            fix = "give an alias of a mapping, `<<: *name`, or put the key in quotes"
+            self._report(key.node, "yaml_merge", "`<<` takes a mapping or a list of mappings", fix)
 
     def _alias(self, event: ev.AliasEvent) -> Built:
         name = event.anchor
         if name not in self._anchors:
-            fix = "Define the anchor (`&name`) before it is used, or put a value that starts with `*` in quotes."
-            self._halt(event, "yaml_alias", f"There is no anchor `{shortened(name)}`.", fix)
+            fix = "define the anchor (`&name`) before it is used, or put a value that starts with `*` in quotes"
+            self._halt(event, "yaml_alias", f"there is no anchor `{shortened(name)}`", fix)
         built = self._anchors[name]
         if built is None:
-            fix = "Write the value out."
-            self._halt(event, "yaml_alias", f"The anchor `{shortened(name)}` holds itself.", fix)
+            fix = "write the value out"
+            self._halt(event, "yaml_alias", f"the anchor `{shortened(name)}` holds itself", fix)
         if len(self._stack) + built.cost.height > self._limits.max_depth:
             self._too_deep(event)
         self._spend(event, built.cost.nodes, built.cost.characters)
@@ -240,7 +240,7 @@ class Builder:
         node = Node(*_place(event), text)
         cost = Cost(1, len(text), 0)
         if "\0" in text:
-            self._report(node, "yaml_nul", "The text holds a NUL character.", "Remove it.")
+            self._report(node, "yaml_nul", "the text holds a NUL character", "remove it")
         plain = event.style in (None, "")
         if event.tag is None and plain:
             return Built(self._plain(text, node), node, cost, merge=text == "<<")
@@ -263,8 +263,8 @@ class Builder:
         if number is None:
             return text
         if not math.isfinite(number):
-            message = f"`{shortened(text)}` is not a number that JSON can carry."
-            self._report(node, "yaml_number", message, f'Put it in quotes: "{shortened(text)}".')
+            message = f"`{shortened(text)}` is not a number that JSON can carry"
+            self._report(node, "yaml_number", message, f'put it in quotes: "{shortened(text)}"')
             return text
         return number
 
@@ -273,25 +273,25 @@ class Builder:
         self._spent.characters += characters
         if self._spent.nodes > self._limits.max_nodes or self._spent.characters > self._limits.max_characters:
             message = (
-                f"The document holds more than {self._limits.max_nodes:,} values or "
-                f"{self._limits.max_characters:,} characters once its aliases are expanded."
+                f"the document holds more than {self._limits.max_nodes:,} values or "
+                f"{self._limits.max_characters:,} characters once its aliases are expanded"
             )
-            self._halt(event, "yaml_too_many", message, "Split it, and use fewer aliases.")
+            self._halt(event, "yaml_too_many", message, "split it, and use fewer aliases")
 
     def _too_deep(self, event: ev.Event) -> None:
-        message = f"The document is nested deeper than {self._limits.max_depth} levels."
-        self._halt(event, "yaml_too_deep", message, "Flatten it.")
+        message = f"the document is nested deeper than {self._limits.max_depth} levels"
+        self._halt(event, "yaml_too_deep", message, "flatten it")
 
     def _refuse_tag(self, event: ev.Event, tag: str | None) -> None:
         shown = (tag or "").replace(_YAML, "!!")
-        message = f"The tag `{shortened(shown)}` is not allowed here."
-        self._report(Node(*_place(event)), "yaml_tag", message, "Remove the tag; write a plain value.")
+        message = f"the tag `{shortened(shown)}` is not allowed here"
+        self._report(Node(*_place(event)), "yaml_tag", message, "remove the tag; write a plain value")
 
     def _report(self, node: Node, code: str, message: str, fix: str) -> None:
         path = dotted(_path_of(self._stack))
         self.problems.append(Problem(code, path, message, fix, node.line, node.column, file=self._file))
         if len(self.problems) >= MOST_PROBLEMS:
-            message = f"The document has {MOST_PROBLEMS} problems or more; the rest was not read."
+            message = f"the document has {MOST_PROBLEMS} problems or more; the rest was not read"
             raise Halt(Problem("yaml_too_many_problems", "", message, "", node.line, node.column))
 
     def _halt(self, event: ev.Event, code: str, message: str, fix: str) -> NoReturn:
@@ -303,7 +303,7 @@ def _place(event: ev.Event) -> tuple[int, int]:
 
 
 def _key_fix(text: str | None) -> str:
-    return "Use a text as key." if text is None else f'Put it in quotes: "{shortened(text)}".'
+    return "use a text as key" if text is None else f'put it in quotes: "{shortened(text)}"'
 
 
 def _number(text: str) -> int | float | None:

@@ -116,21 +116,21 @@ def _decoded(text: str | bytes, limits: Limits) -> str:
         except UnicodeDecodeError as error:
             before = text[: error.start]
             line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
-            message = "The document is not UTF-8 text."
-            raise Halt(Problem("yaml_encoding", "", message, "Save the file as UTF-8.", line, column)) from error
+            message = "the document is not UTF-8 text"
+            raise Halt(Problem("yaml_encoding", "", message, "save the file as UTF-8", line, column)) from error
     elif not text.isascii() and len(text.encode("utf-8", "replace")) > limits.max_bytes:
         raise Halt(_too_large(limits))
     text = text.removeprefix("\ufeff")
     if found := _UNPRINTABLE.search(text):
         line, column = text.count("\n", 0, found.start()) + 1, found.start() - (text.rfind("\n", 0, found.start()) + 1)
-        message = f"The document holds the character U+{ord(found[0]):04X}, which no YAML text may hold."
-        raise Halt(Problem("yaml_binary", "", message, "Send the YAML text itself.", line, column + 1))
+        message = f"the document holds the character U+{ord(found[0]):04X}, which no YAML text may hold"
+        raise Halt(Problem("yaml_binary", "", message, "send the YAML text itself", line, column + 1))
     return text
 
 
 def _too_large(limits: Limits) -> Problem:
-    message = f"The document is larger than {limits.max_bytes:,} bytes."
-    return Problem("yaml_too_large", "", message, "Split it, or move large files to where they can be referred to.")
+    message = f"the document is larger than {limits.max_bytes:,} bytes"
+    return Problem("yaml_too_large", "", message, "split it, or move large files to where they can be referred to")
 
 
 def _events(text: str) -> Iterator[Event]:
@@ -141,20 +141,18 @@ def _events(text: str) -> Iterator[Event]:
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         said = ", ".join(part for part in (error.context, error.problem) if part)
         fix = _syntax_fix(said, text, line)
-        raise Halt(Problem("yaml_syntax", "", f"The YAML cannot be read: {said}.", fix, line, column)) from error
+        raise Halt(Problem("yaml_syntax", "", f"the YAML cannot be read: {said}", fix, line, column)) from error
     except (yaml.YAMLError, ValueError) as error:
-        raise Halt(Problem("yaml_syntax", "", f"The YAML cannot be read: {shortened(str(error))}.")) from error
+        raise Halt(Problem("yaml_syntax", "", f"the YAML cannot be read: {shortened(str(error))}")) from error
 
 
 def _syntax_fix(said: str, text: str, line: int) -> str:
     lines = text.split("\n")
     written = lines[line - 1] if 0 < line <= len(lines) else ""
     if "\t" in written[: len(written) - len(written.lstrip())]:
-        return "Indent with spaces: YAML allows no tabs there."
+        return "indent with spaces: YAML allows no tabs there"
     if "cannot start any token" in said:
-        return "Put a value that starts with `@`, `%` or a backquote in quotes."
+        return "put a value that starts with `@`, `%` or a backquote in quotes"
     if "mapping values are not allowed" in said:
-        return "Put a value that holds `: ` in quotes, or check the indentation of this line."
-    if "undefined alias" in said:
-        return "Define the anchor (`&name`) before it is used, or put a value that starts with `*` in quotes."
-    return "Check the indentation, quotes and brackets of this line and the one before it."
+        return "put a value that holds `: ` in quotes, or check the indentation of this line"
+    return "check the indentation, quotes and brackets of this line and the one before it"
