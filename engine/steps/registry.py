@@ -12,15 +12,23 @@ from engine.domain.values import Json, JsonObject
 from engine.errors import nearest, quoted
 from engine.steps.base import StepExecutor, StepFailed
 from engine.steps.fields import FIX
+from engine.steps.http import HttpExecutor
 from engine.steps.policy import PolicyExecutor
+from engine.steps.resource_provisioning import ResourceProvisioningExecutor
 from engine.steps.set_values import SetExecutor
+from engine.steps.validation import ValidationExecutor
+from engine.steps.workflow import WorkflowExecutor
 
 ENTRY_POINTS = "innominatus.steps"
 """Third parties add step types in this entry-point group: type name → an executor class without arguments."""
 
 EXECUTORS: Mapping[str, StepExecutor] = {
+    "http": HttpExecutor(),
     "policy": PolicyExecutor(),
+    "resource-provisioning": ResourceProvisioningExecutor(),
     "set": SetExecutor(),
+    "validation": ValidationExecutor(),
+    "workflow": WorkflowExecutor(),
 }
 
 
