@@ -3,7 +3,7 @@
 import json
 import re
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import step
 from files import locked, name_for, read_text, write_private
 from postgres_server import PostgresServer, Server
 from psycopg import sql
-from step import Failed, Object
+from step import Failed, NotNow, Object
 
 PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -187,5 +187,17 @@ def outputs(server: Server, account: Account) -> dict[str, object]:
     }
 
 
+def patient(operation: Callable[[Object], Mapping[str, object]]) -> Callable[[Object], Mapping[str, object]]:
+    """The operation, asking to be tried again when the server went away under it."""
+
+    def attempt(given: Object) -> Mapping[str, object]:
+        try:
+            return operation(given)
+        except psycopg.OperationalError as error:
+            raise NotNow(f"PostgreSQL went away: {str(error).strip()}") from error
+
+    return attempt
+
+
 if __name__ == "__main__":
-    step.run({"create": create, "update": update, "read": read, "delete": delete})
+    step.run({operation.__name__: patient(operation) for operation in (create, update, read, delete)})

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import redis
 import step
 from files import locked, name_for, read_text, write_private
-from step import Failed, Object
+from step import Failed, NotNow, Object
 from valkey_server import ADMIN, DATABASES, Server, ValkeyServer, connect
 
 if TYPE_CHECKING:
@@ -152,5 +152,18 @@ def outputs(server: Server, account: Account) -> dict[str, object]:
     }
 
 
+def patient(operation: Callable[[Object], Mapping[str, object]]) -> Callable[[Object], Mapping[str, object]]:
+    """The operation, asking to be tried again when the server went away under it."""
+
+    def attempt(given: Object) -> Mapping[str, object]:
+        try:
+            return operation(given)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise NotNow(f"Valkey went away: {error}") from error
+
+    return attempt
+
+
 if __name__ == "__main__":
-    step.run({"create": create, "update": create, "read": read, "delete": delete})
+    operations = {"create": create, "update": create, "read": read, "delete": delete}
+    step.run({name: patient(operation) for name, operation in operations.items()})

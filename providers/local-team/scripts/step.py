@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -63,3 +64,7 @@ def run(operations: Mapping[str, Callable[[Object], Mapping[str, object]]]) -> N
     except Failed as failure:
         print(failure, file=sys.stderr)
         raise SystemExit(failure.exit_code) from None
+    except Exception as error:  # noqa: BLE001 - the one place of a script: people get a line, the log the whole story
+        traceback.print_exc(file=sys.stdout)
+        print(f"{type(error).__name__}: {str(error).strip()}", file=sys.stderr)
+        raise SystemExit(1) from None
