@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.shipped.fixtures import WHO, bench
+from tests.shipped.fixtures import bench
 from tests.shipped.steps import PROVIDERS, Bench
 
 
-@pytest.fixture(params=WHO)
-def builtin(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with bench("builtin", request.param) as made:
+@pytest.fixture
+def builtin() -> Iterator[Bench]:
+    with bench("builtin") as made:
         yield made
 
 

@@ -17,8 +17,18 @@ from tests.shipped.steps import ORDINARY, Bench, Object
 from tests.support import servers
 
 
+@pytest.fixture(scope="module")
+def local() -> Iterator[Bench]:
+    with bench("local-team") as made:
+        yield made
+
+
 @pytest.fixture(scope="module", params=WHO)
-def local(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def either(request: pytest.FixtureRequest, local: Bench) -> Iterator[Bench]:
+    """As ourselves and, when that is root, as an ordinary user too: who runs the server is what differs."""
+    if request.param == "ourselves":
+        yield local
+        return
     with bench("local-team", request.param) as made:
         yield made
 
@@ -35,15 +45,15 @@ def server_pid(local: Bench) -> int:
     return int(servers.command("status", local.data / "provider")["postgres"]["pid"])
 
 
-def test_a_database_lives_from_create_to_delete(local: Bench) -> None:
-    made = local.done("provision-postgres", name="life.db")
+def test_a_database_lives_from_create_to_delete(either: Bench) -> None:
+    made = either.done("provision-postgres", name="life.db")
     assert made["database"] == made["name"] == made["username"]
     assert isinstance(made["port"], int)
     assert made["port"] < 32768
     with login(made) as connection:
         connection.execute("CREATE TABLE kept (n int)")
         connection.execute("INSERT INTO kept VALUES (7)")
-    changed = local.done(
+    changed = either.done(
         "update-postgres", name="life.db", params={"connection_limit": 3, "extensions": ["vector"]}, outputs=made
     )
     assert changed == made
@@ -51,35 +61,35 @@ def test_a_database_lives_from_create_to_delete(local: Bench) -> None:
         limit = connection.execute("SELECT datconnlimit FROM pg_database WHERE datname = current_database()")
         assert limit.fetchone() == (3,)
         assert connection.execute("SELECT '[1,2]'::vector").fetchone() == ("[1,2]",)
-        local.done("delete-postgres", name="life.db", outputs=made)
+        either.done("delete-postgres", name="life.db", outputs=made)
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError, match="authentication failed"):
         login(made)
-    assert local.done("delete-postgres", name="life.db", outputs=made) == {}
+    assert either.done("delete-postgres", name="life.db", outputs=made) == {}
 
 
-def test_a_killed_server_comes_back_with_its_port_and_data(local: Bench) -> None:
-    made = local.done("provision-postgres", name="killed.db")
+def test_a_killed_server_comes_back_with_its_port_and_data(either: Bench) -> None:
+    made = either.done("provision-postgres", name="killed.db")
     with login(made) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
-    before = server_pid(local)
+    before = server_pid(either)
     os.kill(before, signal.SIGKILL)
-    local.done("check-postgres", name="killed.db", outputs=made)
-    assert server_pid(local) not in (0, before)
+    either.done("check-postgres", name="killed.db", outputs=made)
+    assert server_pid(either) not in (0, before)
     with login(made) as connection:
         assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
 
 
-def test_a_pid_that_belongs_to_another_program_after_a_reboot_is_no_obstacle(local: Bench) -> None:
-    made = local.done("provision-postgres", name="reboot.db")
-    cluster = Path((local.data / "provider/postgres/location").read_text())
+def test_a_pid_that_belongs_to_another_program_after_a_reboot_is_no_obstacle(either: Bench) -> None:
+    made = either.done("provision-postgres", name="reboot.db")
+    cluster = Path((either.data / "provider/postgres/location").read_text())
     told = (cluster / "postmaster.pid").read_text()
-    servers.command("stop", local.data / "provider")
+    servers.command("stop", either.data / "provider")
     stale = cluster / "postmaster.pid"
     stale.write_text(told.replace(told.split("\n")[0], str(os.getpid()), 1))
     os.chown(stale, cluster.stat().st_uid, cluster.stat().st_gid)
-    local.done("check-postgres", name="reboot.db", outputs=made)
+    either.done("check-postgres", name="reboot.db", outputs=made)
     with login(made) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -159,9 +169,9 @@ def test_a_check_says_when_the_database_is_gone(local: Bench) -> None:
     assert made["password"] not in answer.error
 
 
-def test_no_password_is_in_the_servers_log_or_in_a_file_of_others(local: Bench) -> None:
-    made = local.done("provision-postgres", name="quiet.db")
-    home = local.data / "provider"
+def test_no_password_is_in_the_servers_log_or_in_a_file_of_others(either: Bench) -> None:
+    made = either.done("provision-postgres", name="quiet.db")
+    home = either.data / "provider"
     assert made["password"] not in (home / "postgres/server.log").read_text()
     for path in home.rglob("*"):
         assert path.lstat().st_mode & 0o077 == 0, path

@@ -15,8 +15,18 @@ from tests.shipped.steps import Bench, Object
 from tests.support import servers
 
 
+@pytest.fixture(scope="module")
+def local() -> Iterator[Bench]:
+    with bench("local-team") as made:
+        yield made
+
+
 @pytest.fixture(scope="module", params=WHO)
-def local(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def either(request: pytest.FixtureRequest, local: Bench) -> Iterator[Bench]:
+    """As ourselves and, when that is root, as an ordinary user too: who runs the server is what differs."""
+    if request.param == "ourselves":
+        yield local
+        return
     with bench("local-team", request.param) as made:
         yield made
 
@@ -37,22 +47,22 @@ def do(client: redis.Redis, *words: str) -> object:
     return client.execute_command(*words)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - untyped in the client
 
 
-def test_a_user_lives_from_create_to_delete(local: Bench) -> None:
-    made = local.done("provision-redis", name="life.cache")
+def test_a_user_lives_from_create_to_delete(either: Bench) -> None:
+    made = either.done("provision-redis", name="life.cache")
     assert isinstance(made["port"], int)
     assert made["database"] > 0
     with login(made) as client:
         do(client, "SET", "word", "kept")
         assert do(client, "EVAL", "return redis.call('GET', KEYS[1])", "1", "word") == "kept"
         assert do(client, "KEYS", "*") == ["word"]
-        assert local.done("provision-redis", name="life.cache") == made
+        assert either.done("provision-redis", name="life.cache") == made
         assert do(client, "GET", "word") == "kept"
-        local.done("delete-redis", name="life.cache", outputs=made)
+        either.done("delete-redis", name="life.cache", outputs=made)
         with pytest.raises(redis.RedisError):
             do(client, "GET", "word")
     with login(made) as client, pytest.raises(redis.AuthenticationError):
         do(client, "PING")
-    assert local.done("delete-redis", name="life.cache", outputs=made) == {}
+    assert either.done("delete-redis", name="life.cache", outputs=made) == {}
 
 
 def test_data_of_a_deleted_resource_is_not_handed_to_the_next_one(local: Bench) -> None:
@@ -100,14 +110,14 @@ def test_a_user_reaches_nothing_but_its_own_database(local: Bench, words: tuple[
         assert do(client, "DBSIZE") == 1
 
 
-def test_a_killed_server_comes_back_with_its_port_users_and_data(local: Bench) -> None:
-    made = local.done("provision-redis", name="killed.cache")
+def test_a_killed_server_comes_back_with_its_port_users_and_data(either: Bench) -> None:
+    made = either.done("provision-redis", name="killed.cache")
     with login(made) as client:
         do(client, "SET", "word", "kept")
-    before = int(servers.command("status", local.data / "provider")["valkey"]["pid"])
+    before = int(servers.command("status", either.data / "provider")["valkey"]["pid"])
     os.kill(before, signal.SIGKILL)
-    local.done("check-redis", name="killed.cache", outputs=made)
-    assert servers.command("status", local.data / "provider")["valkey"]["pid"] not in (0, before)
+    either.done("check-redis", name="killed.cache", outputs=made)
+    assert servers.command("status", either.data / "provider")["valkey"]["pid"] not in (0, before)
     with login(made) as client:
         assert do(client, "GET", "word") == "kept"
 
@@ -127,9 +137,9 @@ def test_an_earlier_output_that_we_never_gave_out_is_refused(local: Bench, usern
     assert "no name that this provider gives out" in answer.error
 
 
-def test_what_the_server_stores_is_closed_to_others(local: Bench) -> None:
-    local.done("provision-redis", name="closed.cache")
-    home = local.data / "provider/valkey"
+def test_what_the_server_stores_is_closed_to_others(either: Bench) -> None:
+    either.done("provision-redis", name="closed.cache")
+    home = either.data / "provider/valkey"
     assert home.stat().st_mode & 0o077 == 0
     assert (home / "accounts.json").stat().st_mode & 0o077 == 0
 
