@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from engine.steps.streams import clean
+
 MASK: Final = "***"
 _SUBSTRING: Final = 4
 """Shorter secrets are hidden only where they stand alone: hiding every `a` would hide the text, not the secret."""
@@ -62,9 +64,10 @@ def _forms(value: str) -> Iterator[str]:
         yield from (line for line in lines if len(line) >= _SUBSTRING)
     stripped = value.strip()
     for text in {value, stripped}:
-        yield quote(text, safe="")
-        yield quote(text)
-        yield quote_plus(text)
+        yield clean(text)
+        yield quote(text, safe="", errors="replace")
+        yield quote(text, errors="replace")
+        yield quote_plus(text, errors="replace")
         yield json.dumps(text)[1:-1]
         yield json.dumps(text, ensure_ascii=False)[1:-1]
         yield shlex.quote(text)

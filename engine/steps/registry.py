@@ -114,7 +114,9 @@ def _told(
     if kind == "missing":
         return f"`{path[-1]}` is missing", f"add `{path[-1]}`"
     lowered = message[:1].lower() + message[1:]
-    return lowered.removeprefix("value error, "), str(context.get(FIX, ""))
+    for theirs, ours in (("tuple", "list"), ("dictionary", "mapping")):
+        lowered = lowered.replace(theirs, ours)
+    return lowered, str(context.get(FIX, ""))
 
 
 def _keys(model: type[BaseModel], path: Sequence[str | int]) -> frozenset[str]:

@@ -213,7 +213,7 @@ def test_a_script_that_never_ends_is_ended(lab: Lab) -> None:
         ({"script": "a\0b"}, ("script",), "NUL"),
         ({"script": "a", "env": {"a-b": "c"}}, ("env", "a-b"), "pattern"),
         ({"script": "a", "outputFrom": "yaml"}, ("outputFrom",), "json"),
-        ({"script": "a", "args": "b"}, ("args",), "tuple"),
+        ({"script": "a", "args": "b"}, ("args",), "valid list"),
     ],
 )
 def test_config_problems_are_found_before_the_run(config: JsonObject, path: tuple[str, ...], told: str) -> None:
