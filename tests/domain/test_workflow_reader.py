@@ -72,6 +72,15 @@ outputs:
 """
 
 
+GROUPS = """\
+- {name: a, type: t, parallelGroup: 1}
+- {name: b, type: t, parallel: true, parallelGroup: 1}
+- {name: c, type: t, parallelGroup: 2}
+- {name: d, type: t, parallelGroup: 2, dependsOn: [a]}
+- {name: e, type: t}
+"""
+
+
 @dataclass(frozen=True)
 class Wrong:
     path: tuple[str | int, ...]
@@ -140,8 +149,7 @@ def test_body_may_stand_below_spec_and_parameters_may_be_a_mapping() -> None:
             {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")},
         ),
         (
-            "- {name: a, type: t, parallelGroup: 1}\n- {name: b, type: t, parallel: true, parallelGroup: 1}\n"
-            + "- {name: c, type: t, parallelGroup: 2}\n- {name: d, type: t, parallelGroup: 2, dependsOn: [a]}\n- {name: e, type: t}",
+            GROUPS,
             {"a": (), "b": (), "c": ("a", "b"), "d": ("a",), "e": ("c", "d")},
         ),
         ("- {name: z, type: t, needs: [a]}\n- {name: a, type: t, needs: []}", {"a": (), "z": ("a",)}),
