@@ -1,24 +1,18 @@
 """Kinds of config values that several step types share."""
 
-import re
 from typing import Annotated, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from engine.domain.values import JsonObject
+from engine.domain.parameters import parse_duration
+from engine.domain.values import Json, JsonObject
 from engine.steps.base import StepContext, StepFailed
 
 Model = TypeVar("Model", bound=BaseModel)
 
 FIX = "fix"
 """The key under which a refusal carries what to write instead."""
-
-
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
-_DURATION = re.compile(
-    r"(?P<bare>[0-9]+(\.[0-9]+)?)|" + "".join(rf"((?P<{unit}>[0-9]+(\.[0-9]+)?){unit})?" for unit in _UNITS)
-)
 
 
 def refused(message: str, fix: str = "") -> PydanticCustomError:
@@ -39,14 +33,10 @@ def typed_json(value: dict[str, JsonValue]) -> JsonObject:
 
 
 def _seconds(value: object) -> object:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    parts = _DURATION.fullmatch(value) if isinstance(value, str) and len(value) <= 40 else None
-    if parts is None or not parts[0]:
-        raise refused("not a duration", "write seconds (`30`) or a duration (`30s`, `10m`, `1h30m`)")
-    if parts["bare"]:
-        return float(parts["bare"])
-    return sum(float(parts[unit] or 0) * seconds for unit, seconds in _UNITS.items())
+    try:
+        return parse_duration(cast("Json", value))
+    except ValueError:
+        raise refused("not a duration", "write seconds (`30`) or a duration (`30s`, `10m`, `1h30m`)") from None
 
 
 def _text(value: object) -> object:
