@@ -1,6 +1,6 @@
 """Which step types there are, and whether a config suits its type. A new type is one line in `EXECUTORS`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -9,7 +9,7 @@ from typing import TypeGuard, cast
 from pydantic import BaseModel, ValidationError
 
 from engine.domain.values import Json, JsonObject
-from engine.errors import nearest, quoted
+from engine.errors import Internal, nearest, quoted
 from engine.steps.base import StepExecutor, StepFailed
 from engine.steps.fields import FIX
 from engine.steps.http import HttpExecutor
@@ -55,8 +55,34 @@ def executor(step_type: str) -> StepExecutor:
 
 def is_script(step_type: str, path: Sequence[str | int]) -> bool:
     """Whether the config value at `path` is program text, into which expressions are rendered as into a script."""
+    return any(_matches(field, path) for field in _script_fields(step_type))
+
+
+def rendered(
+    step_type: str, config: JsonObject, *, plain: Callable[[Json, str], Json], script: Callable[[str, str], str]
+) -> JsonObject:
+    """The config with every leaf passed through `plain`, or through `script` where it is program text.
+
+    Both get the value and its dotted path. Scripts deep inside lists and mappings are found too.
+    """
+    fields = _script_fields(step_type)
+
+    def render(value: Json, path: tuple[str | int, ...]) -> Json:
+        if isinstance(value, dict):
+            return {key: render(inner, (*path, key)) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [render(inner, (*path, number)) for number, inner in enumerate(value)]
+        at = ".".join(str(part) for part in path)
+        if isinstance(value, str) and any(_matches(field, path) for field in fields):
+            return script(value, at)
+        return plain(value, at)
+
+    return {key: render(value, (key,)) for key, value in config.items()}
+
+
+def _script_fields(step_type: str) -> tuple[tuple[str, ...], ...]:
     fields: frozenset[str] = getattr(executor(step_type), "script_fields", frozenset[str]())
-    return any(_matches(field.split("."), path) for field in fields)
+    return tuple(tuple(field.split(".")) for field in sorted(fields))
 
 
 def config_problems(step_type: str, config: JsonObject) -> list[ConfigProblem]:
@@ -76,13 +102,26 @@ def parse_config(step_type: str, rendered: JsonObject) -> BaseModel:
         raise StepFailed(f"The config of this `{step_type}` step is not valid: {told}.", hint=fixes) from None
 
 
-@cache
-def _executors() -> Mapping[str, StepExecutor]:
-    """Ours and those of installed third parties; ours win, so that no package can replace a builtin type."""
+def load_executors() -> Mapping[str, StepExecutor]:
+    """Ours and those of installed third parties; ours win, so that no package can replace a builtin type.
+
+    Internal names the package whose step type cannot be loaded.
+    """
     others: dict[str, StepExecutor] = {}
     for entry in entry_points(group=ENTRY_POINTS):
-        others[entry.name] = cast("type[StepExecutor]", entry.load())()
+        try:
+            others[entry.name] = cast("type[StepExecutor]", entry.load())()
+        except Exception as error:
+            package = entry.dist.name if entry.dist else entry.value
+            raise Internal(
+                f"The step type `{entry.name}` of the package `{package}` cannot be loaded: {error}.",
+                code="step_type_broken",
+                hint=f"Repair or uninstall `{package}`.",
+            ) from error
     return {**others, **EXECUTORS}
+
+
+_executors = cache(load_executors)
 
 
 def _problems(model: type[BaseModel], config: JsonObject) -> list[tuple[ConfigProblem, Json]]:

@@ -17,7 +17,7 @@ from engine.runtime.warden_client import WardenClient
 ONE, TWO = ExecutionId(1), ExecutionId(2)
 
 ENGINE = """
-import contextlib, sys, threading, time
+import contextlib, os, sys, threading, time
 from pathlib import Path
 from engine.domain.values import ExecutionId
 from engine.runtime.warden_client import WardenClient
@@ -32,11 +32,18 @@ class Token:
 def say(stream, line):
     print(line, flush=True)
 
+@contextlib.contextmanager
+def die(pgid):
+    print(pgid, flush=True)
+    os.kill(os.getpid(), 9)
+    yield
+
 client = WardenClient()
 client.start()
+lease = float(sys.argv[2])
 process.run(
     ["sh", "-c", sys.argv[1]], env={"PATH": "/usr/bin:/bin"}, cwd=Path("/"), deadline=time.monotonic() + 60,
-    cancel=Token(), on_line=say, register=lambda pgid: client.guard(pgid, ExecutionId(1), float(sys.argv[2])),
+    cancel=Token(), on_line=say, register=die if lease < 0 else lambda pgid: client.guard(pgid, ExecutionId(1), lease),
 )
 """
 
@@ -121,6 +128,14 @@ def test_a_stopped_engine_loses_its_steps_when_their_lease_is_over(
     child, pids = engine_with_step
     os.kill(child.pid, signal.SIGSTOP)
     assert all(ends(pid, within=4) for pid in pids)
+
+
+def test_kill_9_of_the_engine_before_the_registration_leaves_nothing(tmp_path: Path) -> None:
+    with engine(f"touch {tmp_path}/started; sleep 60", lease=-1) as child:
+        (pgid,) = first_numbers(child, 1)
+        assert child.wait(10) == -signal.SIGKILL
+        assert ends(pgid, within=3)
+    assert not (tmp_path / "started").exists()
 
 
 def test_lease_holds_while_extended_and_no_longer(client: WardenClient, sleeper: subprocess.Popen[bytes]) -> None:

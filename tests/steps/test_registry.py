@@ -1,8 +1,13 @@
+import importlib
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.domain.values import Json, JsonObject
+from engine.errors import Internal
 from engine.steps import registry
 from engine.steps.base import StepFailed
 from engine.steps.registry import ConfigProblem
@@ -61,6 +66,66 @@ def test_rendered_text_becomes_the_type_of_its_key() -> None:
     config = registry.parse_config("validation", {"tcp": {"host": "h", "port": "5432"}, "wait": "1m30s"})
     assert config.model_dump()["tcp"]["port"] == 5432
     assert config.model_dump()["wait"] == 90
+
+
+def install(folder: Path, module: str, code: str, entries: str) -> None:
+    """A package as pip would leave it."""
+    (folder / f"{module}.py").write_text(code)
+    info = folder / "acme_steps-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-steps\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[innominatus.steps]\n{entries}\n")
+
+
+def test_an_installed_package_adds_types_and_cannot_replace_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(
+        tmp_path,
+        "acme_steps",
+        "class Pager:\n    step_type = 'pager'\n",
+        "pager = acme_steps:Pager\nset = acme_steps:Pager",
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    importlib.invalidate_caches()
+    found = registry.load_executors()
+    assert found["pager"].step_type == "pager"
+    assert found["set"] is registry.EXECUTORS["set"]
+
+
+def test_a_broken_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "broken_steps", "import no_such_module\n", "pager = broken_steps:Pager")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    importlib.invalidate_caches()
+    with pytest.raises(Internal, match="`pager` of the package `acme-steps`") as broken:
+        registry.load_executors()
+    assert "uninstall `acme-steps`" in broken.value.hint
+
+
+def test_scripts_are_rendered_as_scripts_wherever_they_stand() -> None:
+    config: JsonObject = {
+        "command": {"script": "a", "contains": "b"},
+        "checks": [{"command": {"script": "c", "argv": ["d", 1]}}],
+        "wait": "e",
+    }
+    rendered = registry.rendered(
+        "validation",
+        config,
+        plain=lambda value, at: f"plain {value} {at}",
+        script=lambda text, at: f"script {text} {at}",
+    )
+    assert rendered == {
+        "command": {"script": "script a command.script", "contains": "plain b command.contains"},
+        "checks": [
+            {
+                "command": {
+                    "script": "script c checks.0.command.script",
+                    "argv": ["plain d checks.0.command.argv.0", "plain 1 checks.0.command.argv.1"],
+                }
+            }
+        ],
+        "wait": "plain e wait",
+    }
 
 
 @given(
