@@ -28,19 +28,23 @@ _UNCERTAIN = re.compile(r"['\"`]|<<|\(\(|\$[\[{]|(?:\A|[\s;&|()])\#|\w\[[^\]\s]*
 _ENVIRONMENT = 'Read it from the environment (`"$PARAM_<NAME>"`) or from the JSON file `$INNOMINATUS_INPUTS`.'
 
 
-def render_script(text: str, scope: Mapping[str, Json], *, at: str = "script") -> str:
-    """The script with its values. Raises Invalid for a value that could be read as code, with the remedy."""
+def render_script(text: str, scope: Mapping[str, Json], *, at: str = "script", interpreter: str | None = None) -> str:
+    """The script with its values. Raises Invalid for a value that could be read as code, with the remedy.
+
+    `interpreter` is the program that reads it where the `#!` line does not decide; None means that line, else a shell.
+    """
     try:
-        return "".join(_rendered(text, scope))
+        return "".join(_rendered(text, scope, interpreter))
     except ExpressionError as error:
         raise Invalid(
             "The script cannot be rendered.", [Problem("expression", at, error.message, error.fix)], code="expression"
         ) from None
 
 
-def _rendered(text: str, scope: Mapping[str, Json]) -> Iterator[str]:
+def _rendered(text: str, scope: Mapping[str, Json], interpreter: str | None) -> Iterator[str]:
     shebang = _SHEBANG.match(text)
-    shell = not shebang or _SHELLS.match(shebang.group().strip()) is not None
+    program = f"#!{interpreter}" if interpreter else shebang.group().strip() if shebang else ""
+    shell = not program or _SHELLS.match(program) is not None
     budget = [filters.MAX_OUTPUT]
     before = ""
     for piece in parts(text):

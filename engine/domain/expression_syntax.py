@@ -14,7 +14,9 @@ MAX_DEPTH = 60
 
 _STRING = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 _BRACES = re.compile(rf"{_STRING}|[{{}}]", re.DOTALL)
-_STATEMENT = re.compile(r"\{%[-+]?\s*[a-z]+")
+_STATEMENT = re.compile(
+    r"\{%[-+]?\s*(?:if|elif|else|endif|for|endfor|set|endset|macro|call|filter|include|import|from|extends|block|raw|with)\b"
+)
 _TOKENS = re.compile(
     rf"(?P<string>{_STRING})|(?P<number>\d\w*(?:\.\d\w*)?)|(?P<name>[^\W\d]\w*)"
     r"|(?P<space>\s+)|\.\s*(?P<segment>\w+(?:-+\w+)*)|(?P<other>.)",

@@ -79,6 +79,7 @@ def failure(value: Json) -> str:
         ("{{ 'a b' | sh }}", "'a b'"),
         ("{{ 10 % 3 }}", 1),
         ('echo \'{"a":{"b":{}}}\' ${#x} %{http_code}', 'echo \'{"a":{"b":{}}}\' ${#x} %{http_code}'),
+        ("printf '{%s: %d}' {%%}", "printf '{%s: %d}' {%%}"),
     ],
 )
 def test_expression_gives_its_value(source: str, expected: Json) -> None:
@@ -280,6 +281,18 @@ def test_shell_quoting_counts_only_in_a_shell(first_line: str, *, shell: bool) -
     else:
         with pytest.raises(Invalid, match="cannot be rendered"):
             render_script(script, {"v": "a b"})
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "shell"), [("bash -e", True), ("/bin/sh", True), ("python3", False), ("node", False)]
+)
+def test_declared_interpreter_decides_before_the_first_line(interpreter: str, *, shell: bool) -> None:
+    script = "#!/bin/bash\nprint({{ v | sh }})"
+    if shell:
+        assert "'a b'" in render_script(script, {"v": "a b"}, interpreter=interpreter)
+    else:
+        with pytest.raises(Invalid, match="cannot be rendered"):
+            render_script(script, {"v": "a b"}, interpreter=interpreter)
 
 
 SHELL_BITS = (
