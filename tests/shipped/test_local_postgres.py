@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -223,7 +224,7 @@ def test_a_half_made_cluster_is_made_anew() -> None:
             for path in (home, *home.rglob("*")):
                 os.chown(path, ORDINARY, ORDINARY)
         login(fresh.done("provision-postgres")).close()
-        assert not (home / "data/cluster.new").exists()
+        assert not list((home / "data").glob("cluster.new*"))
 
 
 def link_or_copy(source: str, target: str) -> None:
@@ -257,6 +258,24 @@ def test_a_server_is_not_taken_down_by_the_end_of_the_step_that_started_it() -> 
         made = fresh.finish(process, folder, log, error).outputs
         login(made).close()
         assert server_pid(fresh)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "whole_group"),
+    [("provision-postgres", True), ("provision-postgres", False), ("provision-redis", False)],
+)
+def test_a_first_create_killed_at_any_moment_is_completed_by_the_next(workflow: str, *, whole_group: bool) -> None:
+    with bench("local-team") as fresh:
+        for moment in (0.1, 0.25, 0.5):
+            process, _ = fresh.begin(workflow, group=True)
+            try:
+                process.communicate(timeout=moment)
+            except subprocess.TimeoutExpired:
+                (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
+                process.communicate()
+        made = fresh.done(workflow)
+        assert fresh.done(workflow) == made
+        fresh.done(workflow.replace("provision", "check"), outputs=made)
 
 
 def test_a_data_directory_with_blanks_and_quotes_works() -> None:

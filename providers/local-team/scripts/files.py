@@ -1,11 +1,13 @@
 """Private files: locked, written whole or not at all, readable by nobody else."""
 
+import errno
 import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,15 +57,22 @@ def read_text(path: Path) -> str:
         return ""
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a folder that may already be gone. A symbolic link is refused: what it points to is not ours."""
-    if path.is_symlink():
-        raise Failed(f"`{path}` is a symbolic link; remove it by hand, nothing behind it is touched.")
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        if path.exists():
-            raise
+def remove_tree(path: Path, *, seconds: float = 10.0) -> None:
+    """Remove a folder that may already be gone, waiting for a program that is still ending and writes into it.
+
+    A symbolic link is refused: what it points to is not ours.
+    """
+    deadline = time.monotonic() + seconds
+    while path.is_symlink() or path.exists():
+        if path.is_symlink():
+            raise Failed(f"`{path}` is a symbolic link; remove it by hand, nothing behind it is touched.")
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            passing = error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+            if not passing or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def name_for(identity: tuple[str, str, str], *, joint: str = "_", most: int = 63) -> str:

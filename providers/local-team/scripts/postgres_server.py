@@ -118,8 +118,10 @@ class PostgresServer:
     def initialise(self, cluster: Path, binaries: Binaries, account: Account | None, password: str) -> None:
         """Make the cluster beside its place and move it there when it is whole."""
         parent = prepare_parent(cluster.parent, account)
-        fresh = parent / "cluster.new"
-        remove_tree(fresh)
+        for left_over in parent.glob("cluster.new*"):
+            remove_tree(left_over)
+        # A name of its own: an initdb whose starter was killed may still be at work, and cleans up when it fails.
+        fresh = parent / f"cluster.new-{secrets.token_hex(4)}"
         with tempfile.NamedTemporaryFile("w", dir=parent, prefix=".password-") as secret:
             secret.write(password)
             secret.flush()

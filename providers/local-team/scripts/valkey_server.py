@@ -127,6 +127,7 @@ class ValkeyServer:
             f"port {port}",
             f"dir {quoted(private_folder(self.home / 'data'))}",
             f"aclfile {quoted(users)}",
+            f"pidfile {quoted(self.home / 'pid')}",  # it notes its pid itself, should its starter die
             f"databases {DATABASES}",
             "daemonize no",
             "set-proc-title no",  # the command line is how the process is recognised
