@@ -98,9 +98,10 @@ def read_file(path: Path, *, max_bytes: int = MAX_BYTES) -> JsonObject:
         return {}
     except OSError as error:
         raise StepFailed(f"The step's output file cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StepFailed("The step replaced its output file by something that is no file.")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StepFailed("The step replaced its output file by something that is no file.")
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise StepFailed(

@@ -74,8 +74,7 @@ class PolicyExecutor:
         config = as_config(context, PolicyConfig)
         script = _script(context, config)
         output_file = _fresh(context.workspace / _OUTPUT_FILE, "")
-        folder = context.workspace / (config.working_dir or ".")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _folder(context.workspace, config.working_dir)
         outputs: JsonObject = {}
 
         def on_stdout(line: str) -> None:
@@ -124,6 +123,15 @@ def _fresh(path: Path, text: str) -> Path:
     except OSError as error:
         raise RetryLater(f"The step's workspace cannot be written: {error.strerror}.") from error
     return path
+
+
+def _folder(workspace: Path, below: str | None) -> Path:
+    folder = workspace / (below or ".")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StepFailed(f"The folder `{below}` cannot be made in the step's workspace: {error.strerror}.") from error
+    return folder
 
 
 def _environment(context: StepContext, config: PolicyConfig, output_file: Path) -> dict[str, str]:

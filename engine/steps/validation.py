@@ -181,24 +181,25 @@ def _command(context: StepContext, check: Check) -> str:
 def _file(context: StepContext, check: Check) -> str:
     wanted = check.file
     assert wanted is not None
-    path = (context.workspace / wanted.path).resolve()
-    if not path.is_relative_to(context.workspace.resolve()):
-        return f"`{wanted.path}` leaves the workspace"
-    if not path.exists():
-        return f"there is no `{wanted.path}`" if wanted.exists else ""
-    if not wanted.exists:
-        return f"`{wanted.path}` exists"
-    if wanted.contains is not None and wanted.contains not in _text(path):
-        return f"`{wanted.path}` does not contain `{wanted.contains}`"
+    try:
+        path = (context.workspace / wanted.path).resolve()
+        if not path.is_relative_to(context.workspace.resolve()):
+            return f"`{wanted.path}` leaves the workspace"
+        if path.exists() != wanted.exists:
+            return f"there is no `{wanted.path}`" if wanted.exists else f"`{wanted.path}` exists"
+        if wanted.contains is not None and wanted.contains not in _text(path):
+            return f"`{wanted.path}` does not contain `{wanted.contains}`"
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        return f"`{wanted.path}` cannot be read: {error}"
     return ""
 
 
 def _text(path: Path) -> str:
     """The file's beginning as text; empty when it is no file (a pipe would block)."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        return ""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
         return file.read(_FILE_BYTES).decode("utf-8", "replace")
 
 

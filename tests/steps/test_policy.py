@@ -90,6 +90,7 @@ def test_printed_text_that_is_no_outputs_fails(lab: Lab, printed: str, told: str
         ("echo 'a:={' > $INNOMINATUS_OUTPUT", "The output `a` is not JSON"),
         ("head -c 2000000 /dev/zero | tr '\\0' x > $INNOMINATUS_OUTPUT", "too large"),
         ("rm $INNOMINATUS_OUTPUT; mkfifo $INNOMINATUS_OUTPUT", "no file"),
+        ("rm $INNOMINATUS_OUTPUT; mkdir $INNOMINATUS_OUTPUT", "no file"),
         ("rm $INNOMINATUS_OUTPUT; ln -s /etc/passwd $INNOMINATUS_OUTPUT", "cannot be read"),
         (r"printf '::set-output name=a::x\000y\n'", "holds a NUL byte"),
         (r"printf '::set-output name=a::x\377\n'", "not valid UTF-8"),
@@ -182,6 +183,16 @@ def test_environment_of_the_engine_is_not_passed(lab: Lab) -> None:
 def test_a_working_directory_is_made_in_the_workspace(lab: Lab) -> None:
     lab.run("policy", {"script": "touch here", "working_dir": "a/b"})
     assert (lab.workspace / "a" / "b" / "here").exists()
+
+
+def test_a_working_directory_that_cannot_be_fails_the_step(lab: Lab) -> None:
+    (lab.workspace / "taken").write_text("a file")
+    with pytest.raises(StepFailed, match="`taken/x` cannot be made"):
+        lab.run("policy", {"script": "true", "working_dir": "taken/x"})
+
+
+def test_a_workspace_that_the_script_removed_fails_nothing(lab: Lab) -> None:
+    assert lab.run("policy", {"script": 'rm -rf "$PWD"'}) == {}
 
 
 def test_a_second_attempt_starts_with_fresh_files(lab: Lab) -> None:

@@ -288,3 +288,16 @@ def test_nothing_starts_after_the_deadline_or_a_cancel(run: Run) -> None:
     with pytest.raises(StepCancelled):
         run.sh("touch started")
     assert run.groups == []
+
+
+def test_many_short_lived_programs_leave_no_descriptor_and_no_zombie(run: Run) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - names are all it takes
+
+    run.sh("true")
+    before = descriptors()
+    for _ in range(50):
+        run.sh("sleep 5 >/dev/null 2>&1 & true")
+    assert descriptors() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

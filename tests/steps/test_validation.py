@@ -52,12 +52,16 @@ def test_commands_are_judged_by_exit_code_and_text(lab: Lab) -> None:
 def test_files_are_judged_in_the_workspace_only(lab: Lab) -> None:
     (lab.workspace / "a").write_text("hello")
     (lab.workspace / "out").symlink_to("/etc/passwd")
+    (lab.workspace / "folder").mkdir()
+    (lab.workspace / "circle").symlink_to("circle")
     lab.run("validation", {"file": {"path": "a", "contains": "ell"}})
     lab.run("validation", {"file": {"path": "b", "exists": False}})
     for check, told in (
         ({"path": "b"}, "there is no `b`"),
         ({"path": "a", "exists": False}, "`a` exists"),
         ({"path": "a", "contains": "x"}, "does not contain"),
+        ({"path": "folder", "contains": "x"}, "does not contain"),
+        ({"path": "circle"}, "circle"),
         ({"path": "out", "contains": "root"}, "leaves the workspace"),
     ):
         with pytest.raises(StepFailed, match=told):
