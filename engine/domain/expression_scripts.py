@@ -24,7 +24,7 @@ _READ = re.compile(
     r"|(?:(?<=[\s;&|()])|\A)\#[^\n]*(?=\n)|\$\{[^}'\"`$\\]*\}",
     re.DOTALL,
 )
-_UNCERTAIN = re.compile(r"['\"`]|<<|\(\(|\$[\[{]|(?:\A|[\s;&|()])\#|\w\[[^\]\s]*\Z")
+_UNCERTAIN = re.compile(r"['\"`]|<<|\(\(|\$[\[{]|(?:\A|[\s;&|()])\#|\w\[[^\]]*\Z|\b(?:let|eval)\b[^\n;&|]*\Z")
 _ENVIRONMENT = 'Read it from the environment (`"$PARAM_<NAME>"`) or from the JSON file `$INNOMINATUS_INPUTS`.'
 
 

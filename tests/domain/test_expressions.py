@@ -33,7 +33,7 @@ PLACES: dict[str, Callable[[str], str]] = {
 }  # fmt: skip
 HOSTILE_PLACES = (
     'echo "{}"', "echo '{}'", "cat <<EOF\n{}\nEOF", 'echo "$(echo "{}")"', "# {}", "echo `echo {}`", "echo $(({}))",
-    "echo ${x:-{}}", "echo \\{}", "echo ${}", "a[{}]=1", "x=$'\\''; echo {}", "echo $'a\\'b' '{}", "(( {} ))",
+    "echo ${x:-{}}", "echo \\{}", "echo ${}", "a[{}]=1", "a[ & {}]=1", "let x=1 {}", "eval echo {}", "x=$'\\''; echo {}", "echo $'a\\'b' '{}", "(( {} ))",
     'x="$(case a in a) echo "b;; esac)"; echo {}', 'echo $"a" {}', "cat <<'A'\n'\nA\necho {}",
 )  # fmt: skip
 
