@@ -23,6 +23,7 @@ from tests.support import servers
 @pytest.fixture(scope="module")
 def local() -> Iterator[Bench]:
     with bench("local-team") as made:
+        servers.start("postgres", made.data / "provider")  # without fsync: most tests are not about durability
         yield made
 
 

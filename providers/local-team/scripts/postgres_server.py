@@ -20,7 +20,7 @@ ADMIN = "innominatus_admin"
 NOBODY = 65_534
 IMPOSSIBLE_PID = 4_194_305
 """Above Linux's PID_MAX_LIMIT and macOS's PID_MAX: no process can have it."""
-QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+QUICK = ("fsync=off", "full_page_writes=off", "max_connections=200")
 START_SECONDS = 60.0
 
 
@@ -65,18 +65,18 @@ class PostgresServer:
         place = self.placed()
         return (running_pid(place) if place else 0), self.known_port()
 
-    def stop(self) -> bool:
-        """Stop a running server (fast shutdown: clients are disconnected, data is safe). False when none ran."""
+    def stop(self, *, sign: signal.Signals = signal.SIGINT) -> bool:
+        """Stop a running server (SIGINT: clients are disconnected, data is safe). False when none ran."""
         with locked(self.home / "lock"):
             place = self.placed()
             pid = running_pid(place, ready=False) if place else 0
             if place and pid:
-                stop(pid, marker=str(place), sign=signal.SIGINT)
+                stop(pid, marker=str(place), sign=sign)
             return bool(pid)
 
     def purge(self) -> None:
         """Stop the server and remove its data, also what is kept outside of `home`."""
-        self.stop()
+        self.stop(sign=signal.SIGQUIT)  # at once: what it would still write is removed anyway
         place = self.placed()
         if place:
             remove_tree(place.parent)
