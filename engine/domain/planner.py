@@ -9,7 +9,7 @@ from engine.domain.changes import changed_leaves
 from engine.domain.placeholders import resource_references
 from engine.domain.plan import Action, Plan, PlanItem
 from engine.domain.provider import Operation, Provider, Registry, ResourceType
-from engine.domain.resource import Resource, ResourceKey, ResourceState
+from engine.domain.resource import PROVISIONED, Resource, ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_CLASS, WORKLOAD, ResourceDeclaration, Spec
 from engine.domain.topology import topological_order
 from engine.domain.values import ApplicationId, JsonObject
@@ -51,6 +51,8 @@ class Question:
     spec: Spec | None = None
     """None asks for the deletion of everything the application refers to."""
     prune: bool = False
+    partial: bool = False
+    """True when `spec` is an addition: there is no workload in it, and what it leaves out is not gone."""
     check_params: ParamsCheck = field(default=lambda _kind, _params: ())
     fingerprint: Fingerprint = field(default=lambda params: hashlib.sha256(canonical(params)).hexdigest())
 
@@ -69,6 +71,8 @@ class _Desired:
     declaration: ResourceDeclaration
     owner: tuple[Provider, ResourceType] | None
     depends_on: tuple[ResourceKey, ...]
+    reads: Mapping[str, ResourceKey] = field(default_factory=dict[str, ResourceKey])
+    """The resources whose outputs its params read, by the name they are read under."""
     aliases: tuple[str, ...] = ()
 
 
@@ -88,7 +92,7 @@ def make_plan(question: Question) -> Answer:
     gone = [
         _gone_item(current, question)
         for key, current in sorted(question.current.items())
-        if key not in keys and _refers(current, question.application)
+        if key not in keys and _refers(current, question.application) and not (question.partial and question.spec)
     ]
     items = _with_knowledge(wanted, question) + _reverse_order(gone, question)
     plan = Plan(question.application, question.environment, tuple(items), tuple(_warnings(items)))
@@ -116,9 +120,7 @@ def _desired(question: Question) -> tuple[list[_Desired], list[Problem]]:
         return [], []
     problems: list[Problem] = []
     by_name = {
-        name: key_of(
-            declaration, application=question.application, environment=question.environment, registry=registry
-        )
+        name: key_of(declaration, application=question.application, environment=question.environment, registry=registry)
         for name, declaration in spec.resources.items()
     }
     wants: dict[ResourceKey, _Desired] = {}
@@ -129,18 +131,22 @@ def _desired(question: Question) -> tuple[list[_Desired], list[Problem]]:
         depends_on = tuple(sorted({by_name[other] for other in references if other in by_name} - {by_name[name]}))
         twin = wants.get(by_name[name])
         if twin is None:
-            wants[by_name[name]] = _Desired(by_name[name], declaration, owner, depends_on)
+            reads = {other: by_name[other] for other in references if other in by_name}
+            wants[by_name[name]] = _Desired(by_name[name], declaration, owner, depends_on, reads)
         elif twin.declaration.params == declaration.params:
             wants[twin.key] = replace(twin, aliases=(*twin.aliases, name))
         else:
             problems.append(_twin_problem(declaration, twin.declaration))
-    return [*wants.values(), _workload(spec, tuple(wants), question)], problems
+    workload = [] if question.partial else [_workload(spec, by_name, question)]
+    return [*wants.values(), *workload], problems
 
 
-def _workload(spec: Spec, depends_on: tuple[ResourceKey, ...], question: Question) -> _Desired:
+def _workload(spec: Spec, by_name: Mapping[str, ResourceKey], question: Question) -> _Desired:
     declaration = ResourceDeclaration(name=WORKLOAD, type=WORKLOAD, id=question.application, params=spec.workload)
     key = workload_key(question.application, question.environment)
-    return _Desired(key, declaration, question.registry.resolve(WORKLOAD), tuple(sorted(depends_on)))
+    reads = {name: by_name[name] for name in sorted(resource_references(spec.workload)) if name in by_name}
+    depends_on = tuple(sorted(set(by_name.values())))
+    return _Desired(key, declaration, question.registry.resolve(WORKLOAD), depends_on, reads)
 
 
 def _declaration_problems(
@@ -215,12 +221,27 @@ def _wanted_item(want: _Desired, question: Question) -> PlanItem:
     if resource is None or resource.state is ResourceState.TERMINATED:
         reason = "new" if resource is None else "wanted again after it was deleted"
         return _with_operation(item, Action.CREATE, Operation.CREATE, want.owner, reason=reason)
-    return _compared(item, resource, want.owner)
+    return _compared(item, resource, want.owner, other_names=_read_elsewhere(want, question))
 
 
-def _compared(item: PlanItem, resource: Resource, owner: tuple[Provider, ResourceType]) -> PlanItem:
+def _read_elsewhere(want: _Desired, question: Question) -> tuple[str, ...]:
+    """Names its params read that stood for another resource before."""
+    before = {
+        reference.name: key
+        for key, current in question.current.items()
+        for reference in current.references
+        if reference.application == question.application
+    }
+    return tuple(name for name, key in want.reads.items() if before.get(name, key) != key)
+
+
+def _compared(
+    item: PlanItem, resource: Resource, owner: tuple[Provider, ResourceType], *, other_names: tuple[str, ...]
+) -> PlanItem:
     changes = changed_leaves(resource.params, item.params, secret=owner[1].secret_params)
     item = replace(item, changes=changes)
+    if resource.pending is Operation.DELETE and resource.state in PROVISIONED and not changes:
+        return replace(item, reason="its deletion has not begun and is withdrawn", provider=owner[0].name)
     if resource.pending is Operation.DELETE:
         never_made = resource.observed_generation == 0 and resource.state is ResourceState.FAILED
         again = Operation.CREATE if resource.state is ResourceState.TERMINATING or never_made else Operation.UPDATE
@@ -230,6 +251,9 @@ def _compared(item: PlanItem, resource: Resource, owner: tuple[Provider, Resourc
         return _with_operation(
             item, Action(operation.value), operation, owner, reason=f"repeats the {operation} that failed"
         )
+    if not changes and other_names and resource.observed_generation:
+        reason = f"{quoted(other_names)} stand for other resources now"
+        return _with_operation(item, Action.UPDATE, Operation.UPDATE, owner, reason=reason)
     if not changes:
         busy = f"{resource.state}, nothing new to do" if resource.pending else ""
         return replace(item, reason=busy, provider=owner[0].name, version=owner[0].version)
@@ -271,13 +295,13 @@ def _gone_item(current: Current, question: Question) -> PlanItem:
         provider=resource.provider,
         digest=resource.digest,
     )
+    if resource.pending is Operation.DELETE and resource.state is not ResourceState.FAILED:
+        return replace(item, action=Action.UNCHANGED, reason="is being deleted")
     if question.spec is not None and not question.prune:
         return replace(item, reason="no longer in the spec; `prune` deletes it")
     others = sorted({reference.application for reference in current.others(question.application)})
     if others:
         return replace(item, reason=f"still used by {quoted(others)}", releases=True)
-    if resource.pending is Operation.DELETE and resource.state is ResourceState.TERMINATING:
-        return replace(item, action=Action.UNCHANGED, reason="is being deleted")
     return _deletion(replace(item, releases=True), resource, question)
 
 
@@ -291,16 +315,28 @@ def _deletion(item: PlanItem, resource: Resource, question: Question) -> PlanIte
             releases=False,
             reason=f"`{resource.key.type}` is protected in environment `{question.environment}` by `{owner[0].name}`",
         )
+    keeps = owner is not None and (
+        owner[1].retains(question.environment) or not owner[1].operations.get(Operation.DELETE)
+    )
+    if keeps and resource.in_progress:
+        return replace(
+            item, action=Action.BLOCKED, releases=False, reason=f"it is `{resource.state}`; ask again when that is over"
+        )
     if owner is not None and owner[1].retains(question.environment):
         return replace(item, action=Action.RETAIN, reason="its provider keeps the real thing in this environment")
-    if resource.observed_generation == 0 and resource.state in {ResourceState.REQUESTED, ResourceState.BLOCKED}:
+    if resource.state in {ResourceState.REQUESTED, ResourceState.BLOCKED, ResourceState.TERMINATED}:
         return replace(item, action=Action.RETAIN, reason="nothing was made yet")
     if owner is not None and owner[1].operations.get(Operation.DELETE) is not None:
         return _with_operation(item, Action.DELETE, Operation.DELETE, owner, reason="no longer wanted")
     if owner is not None:
-        return replace(item, action=Action.RETAIN, reason=f"`{owner[0].name}` has no delete workflow; what it made stays")
+        return replace(
+            item, action=Action.RETAIN, reason=f"`{owner[0].name}` has no delete workflow; what it made stays"
+        )
     return replace(
-        item, action=Action.DELETE, operation=Operation.DELETE, reason="its provider is gone; its recorded bundle is used"
+        item,
+        action=Action.DELETE,
+        operation=Operation.DELETE,
+        reason="its provider is gone; its recorded bundle is used",
     )
 
 

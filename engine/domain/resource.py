@@ -168,7 +168,8 @@ def settle(resource: Resource, end: RunEnd) -> Resource:
         fingerprint=end.fingerprint,
     )
     if end.operation is Operation.DELETE:
-        return replace(after, outputs={}, secret_outputs=frozenset(), fingerprint="")
+        after = replace(after, outputs={}, secret_outputs=frozenset(), fingerprint="")
+        return replace(after.moved(ResourceState.REQUESTED), pending=after.pending) if after.pending else after
     return replace(after, outputs=end.outputs, secret_outputs=end.secret_outputs)
 
 

@@ -1,0 +1,92 @@
+"""An execution and its step runs as they stand in the store."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from engine.domain.execution import ExecutionState, StepState, WaitKind
+from engine.domain.provider import Operation
+from engine.domain.values import ApplicationId, ExecutionId, Json, JsonObject, ResourceId
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Named values and which of the names are secret."""
+
+    values: JsonObject = field(default_factory=dict[str, Json])
+    secret: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One run of a workflow, bound to the bundle it was created with. `generation` and `operation` are those of its resource."""
+
+    id: ExecutionId
+    provider: str
+    digest: str
+    workflow: str
+    state: ExecutionState
+    application_id: ApplicationId | None = None
+    application: str = ""
+    environment: str = ""
+    resource_id: ResourceId | None = None
+    operation: Operation | None = None
+    generation: int = 0
+    parent_id: ExecutionId | None = None
+    parent_step: str | None = None
+    inputs: Outputs = field(default_factory=Outputs)
+    attempt: int = 1
+    fence: int = 0
+    sequence: int = 0
+    """The number of journal records applied so far."""
+    cancel_requested: bool = False
+    outputs: Outputs = field(default_factory=Outputs)
+    error: str = ""
+    reason: str = ""
+    actor: str = ""
+    total_steps: int = 0
+    completed_steps: int = 0
+    failed_steps: int = 0
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def duration_ms(self) -> int | None:
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return round((self.finished_at - self.started_at).total_seconds() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """One attempt of one step. `attempt` counts from 1 over the whole execution; `position` is the step's place in it."""
+
+    position: int
+    name: str
+    type: str
+    attempt: int
+    execution_attempt: int
+    state: StepState
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outputs: Outputs = field(default_factory=Outputs)
+    error: str = ""
+    reason: str = ""
+    wait_kind: WaitKind | None = None
+    wait_ref: int | None = None
+    wake_at: datetime | None = None
+    memo: JsonObject = field(default_factory=dict[str, Json])
+
+    @property
+    def duration_ms(self) -> int | None:
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return round((self.finished_at - self.started_at).total_seconds() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An execution a worker holds. `taken_over` when it was found running under a lease that ran out."""
+
+    execution: Execution
+    taken_over: bool = False

@@ -1,0 +1,34 @@
+"""A thread that does one thing at intervals until it is told to stop."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+logger = structlog.get_logger()
+
+
+class Repeating:
+    """Calls `work` every `seconds`; what it raises is logged and the next turn comes as ever."""
+
+    def __init__(self, name: str, work: Callable[[], None], *, seconds: float) -> None:
+        self._name = name
+        self._work = work
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, *, timeout: float = 5.0) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self._work()
+            except Exception as error:  # noqa: BLE001 - a background turn must not end the thread
+                logger.warning(f"{self._name}.failed", error=str(error).splitlines()[0] if str(error) else repr(error))

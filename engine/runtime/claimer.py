@@ -1,0 +1,130 @@
+"""One per process: takes ready executions for the threads that are free, and knows which ones this process holds."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from engine.domain.runs import Claim
+from engine.domain.values import ExecutionId
+from engine.runtime.cancellation import StopReason, Token
+from engine.store import executions
+from engine.store.database import Store
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim with the token that stops its run."""
+
+    claim: Claim
+    token: Token
+
+
+class Claimer:
+    """Thread safe. `next` hands out one claim at a time; `done` gives it up."""
+
+    def __init__(
+        self, store: Store, *, worker: str, threads: int, cap: int, lease: float, wake: Callable[[int], None]
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._threads = threads
+        self._cap = cap
+        self._lease = lease
+        self._wake = wake
+        self._claiming = threading.Lock()
+        self._lock = threading.Lock()
+        self._waiting: deque[Held] = deque()
+        self._held: dict[ExecutionId, Held] = {}
+        self._running = 0
+        self._closed = False
+        self._hands_off_until = 0.0
+
+    def next(self) -> Held | None:
+        """A claimed execution for the calling thread, or None when nothing is ready."""
+        with self._lock:
+            if self._closed:
+                return None
+            if self._waiting:
+                return self._take()
+        with self._claiming:
+            with self._lock:
+                if self._closed:
+                    return None
+                if self._waiting:
+                    return self._take()
+                free = self._threads - self._running
+                busy = list(self._held)
+            fresh = self._claim(max(1, free), busy)
+        with self._lock:
+            self._waiting.extend(fresh)
+            self._held.update({held.claim.execution.id: held for held in fresh})
+            mine = self._take() if self._waiting else None
+            others = len(self._waiting)
+        if others:
+            self._wake(others)
+        return mine
+
+    def _take(self) -> Held:
+        self._running += 1
+        return self._waiting.popleft()
+
+    def _claim(self, limit: int, busy: list[ExecutionId]) -> list[Held]:
+        try:
+            with self._store.begin() as tx:
+                claims = executions.claim(
+                    tx,
+                    worker=self._worker,
+                    limit=limit,
+                    cap=self._cap,
+                    lease=self._lease,
+                    busy=busy,
+                    take_over=time.monotonic() >= self._hands_off_until,
+                )
+        except DBAPIError as error:
+            logger.warning("claim.failed", error=str(error).splitlines()[0])
+            self.database_was_lost()
+            return []
+        return [Held(claim, Token()) for claim in claims]
+
+    def done(self, held: Held) -> None:
+        """The run of a claim has come to rest."""
+        with self._lock:
+            self._running -= 1
+            self._held.pop(held.claim.execution.id, None)
+
+    def held(self) -> list[Held]:
+        with self._lock:
+            return list(self._held.values())
+
+    def cancel(self, execution_id: ExecutionId) -> None:
+        """Stop the run of an execution if this process holds it."""
+        with self._lock:
+            held = self._held.get(execution_id)
+        if held is not None:
+            held.token.set(StopReason.CANCELLED)
+
+    def database_was_lost(self) -> None:
+        """For one lease take over nobody's work: its holder may be cut off from the database just as we were."""
+        self._hands_off_until = time.monotonic() + self._lease
+
+    def close(self) -> list[Held]:
+        """Hand out nothing more; returns the claims that were not begun."""
+        with self._lock:
+            self._closed = True
+            unbegun = list(self._waiting)
+            self._waiting.clear()
+            for held in unbegun:
+                self._held.pop(held.claim.execution.id, None)
+        return unbegun
+
+    @property
+    def idle(self) -> bool:
+        with self._lock:
+            return self._running == 0 and not self._waiting

@@ -1,0 +1,197 @@
+"""The engine of one process: claims executions and runs them on worker threads, keeps leases, sweeps, stops cleanly."""
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from engine.config import Settings
+from engine.domain.values import ExecutionId
+from engine.providers.active import ActiveProviders
+from engine.runtime.alarm import Alarm
+from engine.runtime.attempt import Workshop
+from engine.runtime.background import Repeating
+from engine.runtime.cancellation import StopReason
+from engine.runtime.claimer import Claimer, Held
+from engine.runtime.heartbeat import Heartbeat
+from engine.runtime.live_logs import LiveLogs
+from engine.runtime.queue import LocalQueue
+from engine.runtime.requests import Requests
+from engine.runtime.run import Abandoned, Bench, Run
+from engine.runtime.warden_client import WardenClient
+from engine.runtime.workspace import Workspaces
+from engine.store import executions, repair
+from engine.store.database import Store
+from engine.store.journal import Journal
+
+logger = structlog.get_logger()
+_LOG_FLUSH_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Folders of this process: step workspaces, and what providers keep."""
+
+    workspaces: Path
+    provider_data: Path
+
+
+class Engine:
+    """`start`, `nudge`, `stop`. Everything it knows is in the database; a kill at any moment loses nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        providers: ActiveProviders,
+        requests: Requests,
+        *,
+        places: Places,
+        base_environment: Mapping[str, str],
+    ) -> None:
+        self.worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self._store = store
+        self._settings = settings
+        self._providers = providers
+        lease = settings.lease_seconds
+        self._warden = WardenClient()
+        self._queue = LocalQueue(self._work, threads=settings.threads)
+        self._claimer = Claimer(
+            store,
+            worker=self.worker,
+            threads=settings.threads,
+            cap=settings.max_concurrent_per_application,
+            lease=lease,
+            wake=self._queue.nudge,
+        )
+        self._journal = Journal(store, choose=providers.choose, woken=self.nudge, lost=self._claimer.database_was_lost)
+        self._heartbeat = Heartbeat(store, self._claimer, self._warden, worker=self.worker, lease=lease)
+        self._logs = LiveLogs(store)
+        self._alarm = Alarm(self._queue.nudge)
+        self._bench = Bench(
+            store,
+            self._journal,
+            providers,
+            requests,
+            Workshop(
+                workspaces=Workspaces(places.workspaces, artifact_bytes=settings.artifact_bytes),
+                warden=self._warden,
+                base_environment=base_environment,
+                provider_data=places.provider_data,
+                lease_left=self._heartbeat.lease_left,
+                step_timeout=settings.step_timeout_seconds,
+                log_bytes=settings.step_log_bytes,
+                output_bytes=settings.step_output_bytes,
+            ),
+            self._logs.register,
+        )
+        self._background = [
+            Repeating("heartbeat", self._heartbeat.beat, seconds=min(lease / 3, 1.0)),
+            Repeating("sweep", self.sweep, seconds=settings.sweep_seconds),
+            Repeating("logs", self._logs.flush, seconds=_LOG_FLUSH_SECONDS),
+        ]
+        self._rested = threading.Condition()
+
+    def start(self) -> None:
+        """Take up whatever is ready, this process's unfinished work of before included."""
+        self._warden.start()
+        self._journal.start()
+        self._queue.start()
+        self._alarm.start()
+        for thread in self._background:
+            thread.start()
+        if self._settings.health_seconds:
+            self._check_health(older_than=0)
+        self._set_alarm()
+        self._queue.nudge()
+
+    def nudge(self, count: int = 1) -> None:
+        """There may be work for `count` threads."""
+        self._queue.nudge(count)
+
+    def cancel(self, execution_id: ExecutionId) -> None:
+        """Stop a run of this process now; `nudge` ends one that is queued or asleep."""
+        self._claimer.cancel(execution_id)
+        self._queue.nudge()
+
+    def stop(self, *, grace: float | None = None) -> None:
+        """Claim nothing more, give running steps `grace` seconds, then stop the rest. Nothing is lost: it goes on later."""
+        grace = self._settings.grace_seconds if grace is None else grace
+        unbegun = self._claimer.close()
+        self._release(unbegun)
+        for held in self._claimer.held():
+            held.token.draining.set()
+        deadline = time.monotonic() + grace
+        with self._rested:
+            while not self._claimer.idle and (left := deadline - time.monotonic()) > 0:
+                self._rested.wait(left)
+        for held in self._claimer.held():
+            held.token.set(StopReason.STOPPING)
+        self._alarm.stop()
+        for thread in self._background:
+            thread.stop()
+        self._queue.stop(timeout=5.0)
+        self._warden.stop()
+        self._journal.stop()
+        self._logs.flush()
+
+    def sweep(self) -> None:
+        """Repeat whatever was lost and start what came due."""
+        batch = self._settings.sweep_batch
+        with self._store.begin() as tx:
+            found = repair.start_forgotten(tx, limit=batch)
+            found += repair.wake_forgotten(tx, limit=batch)
+            repair.fail_orphans(tx, limit=batch)
+            repair.drop_old_keys(tx)
+        if self._settings.health_seconds:
+            self._check_health(older_than=self._settings.health_seconds)
+        self._set_alarm()
+        self._queue.nudge(max(1, found))
+
+    def _check_health(self, *, older_than: float) -> None:
+        with self._store.begin() as tx:
+            queued = repair.queue_health_checks(
+                tx, older_than=older_than, choose=self._providers.choose, limit=self._settings.sweep_batch
+            )
+        if queued:
+            self._queue.nudge(queued)
+
+    def _set_alarm(self) -> None:
+        with self._store.read() as tx:
+            seconds = repair.next_due(tx)
+        if seconds is not None:
+            self._alarm.set(seconds + 0.002)
+
+    def _work(self) -> None:
+        """Run on a worker thread: executions until none is ready."""
+        while (held := self._claimer.next()) is not None:
+            try:
+                self._run(held)
+            finally:
+                self._claimer.done(held)
+                with self._rested:
+                    self._rested.notify_all()
+
+    def _run(self, held: Held) -> None:
+        try:
+            if Run(self._bench, held.claim, held.token).go():
+                self._set_alarm()
+        except Abandoned:
+            if held.token.reason is StopReason.STOPPING:
+                self._release([held])
+        except Exception as error:
+            logger.exception("run.defect", execution=held.claim.execution.id, error=repr(error))
+
+    def _release(self, claims: list[Held]) -> None:
+        if claims:
+            with self._store.begin() as tx:
+                executions.release(
+                    tx,
+                    worker=self.worker,
+                    claims=[(held.claim.execution.id, held.claim.execution.fence) for held in claims],
+                )

@@ -1,0 +1,77 @@
+"""Keeps the leases of everything this process runs, with one statement per beat."""
+
+import time
+from collections.abc import Callable
+
+from engine.domain.values import ExecutionId
+from engine.runtime.cancellation import StopReason
+from engine.runtime.claimer import Claimer
+from engine.runtime.warden_client import WardenClient
+from engine.store import executions
+from engine.store.database import Store
+
+
+class Heartbeat:
+    """`beat` extends all leases, learns of cancellations, and stops what is no longer ours.
+
+    When the database is away for longer than a lease, runs are stopped: another worker may have taken them by then.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        claimer: Claimer,
+        warden: WardenClient,
+        *,
+        worker: str,
+        lease: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._claimer = claimer
+        self._warden = warden
+        self._worker = worker
+        self._lease = lease
+        self._clock = clock
+        self._confirmed = clock()
+
+    def lease_left(self) -> float:
+        """Seconds for which this process is sure of its leases; a fresh claim has its whole lease."""
+        return max(0.0, self._confirmed + self._lease - self._clock())
+
+    def beat(self) -> None:
+        held = self._claimer.held()
+        if not held:
+            self._confirmed = self._clock()
+            self._warden.extend((), self._lease)  # a warden that died is replaced before the next step needs it
+            return
+        before = self._clock()
+        try:
+            with self._store.begin() as tx:
+                ours = executions.extend_leases(
+                    tx,
+                    worker=self._worker,
+                    lease=self._lease,
+                    held=[(item.claim.execution.id, item.claim.execution.fence) for item in held],
+                )
+        except Exception:
+            if self._clock() - self._confirmed > self._lease:
+                for item in held:
+                    item.token.set(StopReason.LEASE_LOST)
+            self._claimer.database_was_lost()
+            raise
+        self._confirmed = before
+        self._warden.extend(ours, self._lease)
+        for item in held:
+            self._judge(item.claim.execution.id, ours, item.token.set)
+
+    def _judge(
+        self, execution_id: ExecutionId, ours: dict[ExecutionId, bool], stop: Callable[[StopReason], None]
+    ) -> None:
+        if execution_id not in ours:
+            still_held = any(item.claim.execution.id == execution_id for item in self._claimer.held())
+            if still_held:  # it did not simply end since
+                stop(StopReason.LEASE_LOST)
+                self._warden.drop(execution_id)
+        elif ours[execution_id]:
+            stop(StopReason.CANCELLED)

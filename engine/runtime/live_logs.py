@@ -1,0 +1,42 @@
+"""Stores the logs of running steps in batches, so that they can be read before the step ends."""
+
+import threading
+from collections.abc import Callable
+
+from engine.domain.values import ExecutionId
+from engine.runtime.context import LiveLog
+from engine.store import executions
+from engine.store.database import Store
+
+
+class LiveLogs:
+    """Steps register their log while they run; `flush` stores what is new in one transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._open: dict[tuple[ExecutionId, int, int], LiveLog] = {}
+
+    def register(self, execution_id: ExecutionId, fence: int, log: LiveLog) -> Callable[[], None]:
+        """Follow a log; the answer ends that, after a flush of it that is under way."""
+        key = (execution_id, fence, log.position)
+        with self._lock:
+            self._open[key] = log
+
+        def end() -> None:
+            with self._lock:
+                self._open.pop(key, None)
+
+        return end
+
+    def flush(self) -> None:
+        with self._lock:
+            followed = list(self._open.items())
+        rows = [
+            (execution_id, log.position, log.attempt, chunk, text)
+            for (execution_id, _fence, _position), log in followed
+            for chunk, text in log.take(final=False)
+        ]
+        if rows:
+            with self._store.begin() as tx:
+                executions.add_log(tx, rows)

@@ -1,0 +1,95 @@
+"""How far an execution has come: the newest attempt of each step, the scope its expressions see, the next attempt numbers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from engine.domain.execution import StepState, keeps_on_retry
+from engine.domain.runs import Execution, Outputs, StepRun
+from engine.domain.values import Json, JsonObject
+from engine.domain.workflow import Step, Workflow
+
+
+@dataclass
+class Progress:
+    """Mutable: one execution's memory while one thread coordinates it."""
+
+    execution: Execution
+    workflow: Workflow
+    inputs: Outputs = field(default_factory=Outputs)
+    states: dict[str, StepState] = field(default_factory=dict[str, StepState])
+    attempts: dict[str, int] = field(default_factory=dict[str, int])
+    tries: dict[str, int] = field(default_factory=dict[str, int])
+    """Failed attempts per step within this attempt of the execution."""
+    outputs: dict[str, Outputs] = field(default_factory=dict[str, Outputs])
+    waiting: dict[str, StepRun] = field(default_factory=dict[str, StepRun])
+    errors: dict[str, str] = field(default_factory=dict[str, str])
+
+    def restore(self, runs: Iterable[StepRun]) -> list[StepRun]:
+        """Take over what is on record; returns the runs found running (by position)."""
+        newest = {run.name: run for run in runs}  # attempts come in rising order
+        running: list[StepRun] = []
+        for run in runs:
+            if run.execution_attempt == self.execution.attempt and run.state is StepState.FAILED:
+                self.tries[run.name] = self.tries.get(run.name, 0) + 1
+        for name, run in newest.items():
+            self.attempts[name] = run.attempt
+            if run.execution_attempt < self.execution.attempt and not keeps_on_retry(
+                self.workflow.step(name), run.state
+            ):
+                continue
+            self.states[name] = run.state
+            self.outputs[name] = run.outputs
+            if run.state is StepState.WAITING:
+                self.waiting[name] = run
+            elif run.state is StepState.RUNNING:
+                running.append(run)
+            elif run.state is StepState.FAILED:
+                self.errors[name] = run.error
+        return sorted(running, key=lambda run: run.position)
+
+    def position(self, step: Step) -> int:
+        return self.workflow.steps.index(step)
+
+    def next_attempt(self, name: str) -> int:
+        self.attempts[name] = self.attempts.get(name, 0) + 1
+        return self.attempts[name]
+
+    def finish(self, name: str, state: StepState, outputs: Outputs | None = None, *, error: str = "") -> None:
+        self.states[name] = state
+        self.outputs[name] = outputs or Outputs()
+        self.waiting.pop(name, None)
+        if state is StepState.FAILED:
+            self.errors[name] = error
+
+    @property
+    def scope(self) -> JsonObject:
+        """What expressions see. Steps that have not succeeded have a state and no outputs."""
+        execution = self.execution
+        steps: JsonObject = {
+            step.name: {
+                "outputs": self.outputs[step.name].values if step.name in self.outputs else {},
+                "state": self.states.get(step.name, StepState.PENDING).value,
+            }
+            for step in self.workflow.steps
+        }
+        values = self.inputs.values
+        return {
+            "parameters": values,
+            "steps": steps,
+            "resource": values.get("resource", {}),
+            "application": execution.application,
+            "environment": execution.environment,
+            "execution": {"id": execution.id, "attempt": execution.attempt, "workflow": execution.workflow},
+            "actor": execution.actor,
+            "config": {},
+        }
+
+    def secret_values(self) -> Iterable[Json]:
+        """Every value on record that must be masked."""
+        for name in self.inputs.secret & self.inputs.values.keys():
+            if name == "resource":
+                continue  # its secrets are its outputs, masked one by one
+            yield self.inputs.values[name]
+        for outputs in self.outputs.values():
+            for name in outputs.secret & outputs.values.keys():
+                yield outputs.values[name]

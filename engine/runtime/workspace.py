@@ -1,0 +1,61 @@
+"""Each step's own folder, and the artifacts that travel between them."""
+
+import io
+import shutil
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.domain.values import ExecutionId
+from engine.steps.base import StepFailed
+
+
+class Workspaces:
+    """Folders below `root`, one per execution; gone when the execution has ended."""
+
+    def __init__(self, root: Path, *, artifact_bytes: int) -> None:
+        self._root = root
+        self._artifact_bytes = artifact_bytes
+
+    def open(self, execution_id: ExecutionId, position: int, artifacts: Iterable[bytes]) -> Path:
+        """An empty folder for a step with the artifacts of the steps before it. Raises StepFailed when it cannot be made."""
+        folder = self._root / str(execution_id) / str(position)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700, parents=True)
+            for archive in artifacts:
+                with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                    tar.extractall(folder, filter="data")
+        except OSError as error:
+            raise StepFailed(
+                f"The step's workspace cannot be made: {error.strerror or error}.",
+                hint="Look at the free space and the permissions of the data directory, then retry.",
+            ) from error
+        return folder
+
+    def collect(self, folder: Path, paths: Iterable[str]) -> bytes | None:
+        """The declared artifacts as an archive. Raises StepFailed for one that is missing, outside or too large."""
+        wanted = list(paths)
+        if not wanted:
+            return None
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            for path in wanted:
+                source = folder / path
+                if not source.exists() or not source.resolve().is_relative_to(folder.resolve()):
+                    raise StepFailed(f"The artifact `{path}` was declared but the step did not make it.")
+                self._check_size(source, path)
+                tar.add(source, arcname=path)
+        return buffer.getvalue()
+
+    def _check_size(self, source: Path, path: str) -> None:
+        files = [source] if source.is_file() else source.rglob("*")
+        size = sum(file.lstat().st_size for file in files if file.is_file())
+        if size > self._artifact_bytes:
+            raise StepFailed(
+                f"The artifact `{path}` has {size} bytes; the limit is {self._artifact_bytes}.",
+                hint="Keep large files elsewhere, or raise INNOMINATUS_ARTIFACT_BYTES.",
+            )
+
+    def close(self, execution_id: ExecutionId) -> None:
+        shutil.rmtree(self._root / str(execution_id), ignore_errors=True)

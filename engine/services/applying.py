@@ -1,0 +1,259 @@
+"""Write a plan: resources with their pending operations, references, dependencies, graph, events; then start what is ready."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from engine.domain.application import Application
+from engine.domain.event import Event
+from engine.domain.graph import EdgeKind, NodeKind
+from engine.domain.plan import Action, Plan, PlanItem
+from engine.domain.planner import Current
+from engine.domain.provider import Operation
+from engine.domain.resource import PROVISIONED, Resource, ResourceKey, ResourceState
+from engine.domain.values import Actor, ExecutionId, ResourceId
+from engine.providers.active import ActiveProviders
+from engine.store import dependencies, events, graph, resources
+from engine.store.database import Transaction
+from engine.store.readiness import start_ready, state_event
+from engine.store.settling import forget, unblock
+
+_WANTED = frozenset({Action.CREATE, Action.UPDATE, Action.UNCHANGED, Action.BLOCKED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """The resources a plan concerns, by key, as they are once it is written."""
+
+    now: dict[ResourceKey, Resource]
+    wanted: tuple[PlanItem, ...]
+    gone: tuple[PlanItem, ...]
+
+
+def apply_plan(
+    tx: Transaction,
+    application: Application,
+    plan: Plan,
+    current: Mapping[ResourceKey, Current],
+    *,
+    actor: Actor,
+    providers: ActiveProviders,
+    spec_version: int | None,
+) -> list[ExecutionId]:
+    """Make the plan the platform's intent; returns the executions that start at once."""
+    gone = tuple(item for item in plan.items if item.action in {Action.DELETE, Action.RETAIN} or item.releases)
+    wanted = tuple(
+        item
+        for item in plan.items
+        if item.action in _WANTED and item not in gone and (item.provider or item.resource_id)
+    )
+    before = {key: found.resource for key, found in current.items()}
+    now = dict(before)
+    for item in wanted:
+        if item.key in before:
+            now[item.key] = _asked(before[item.key], item, application)
+    for item in gone:
+        now[item.key] = _unasked(before[item.key], item, current[item.key], application, providers)
+    applied = _Applied(now, wanted, gone)
+    _insert_new(tx, applied, application)
+    resources.save(tx, [resource for key, resource in now.items() if key in before and resource != before[key]])
+    _refer(tx, applied, application)
+    _connect(tx, applied, application)
+    _tell(tx, applied, before, application, actor)
+    _draw(tx, applied, application, spec_version, kept=[now[i.key] for i in plan.items if i.action is Action.KEPT])
+    return _start(tx, applied, before, actor)
+
+
+def _insert_new(tx: Transaction, applied: _Applied, application: Application) -> None:
+    new = [item for item in applied.wanted if item.key not in applied.now and item.action is Action.CREATE]
+    fresh = [
+        Resource(
+            id=ResourceId(0),
+            key=item.key,
+            application_id=application.id,
+            application=application.name,
+            name=item.name,
+            params=item.params,
+            state=ResourceState.REQUESTED,
+            provider=item.provider,
+            digest=item.digest,
+            workflow=item.workflow,
+            pending=Operation.CREATE,
+        )
+        for item in new
+    ]
+    for resource, resource_id in zip(fresh, resources.insert(tx, fresh), strict=True):
+        applied.now[resource.key] = replace(resource, id=resource_id)
+
+
+def _asked(resource: Resource, item: PlanItem, application: Application) -> Resource:
+    """An existing resource as the spec wants it now."""
+    if item.action is Action.BLOCKED:
+        return resource
+    if item.action is Action.UNCHANGED:
+        if resource.pending is Operation.DELETE and resource.state in PROVISIONED:  # the deletion is withdrawn
+            return replace(resource, pending=None, blocked_by=None, observed_generation=resource.desired_generation)
+        return resource
+    if resource.state is ResourceState.TERMINATED:
+        resource = replace(
+            resource.moved(ResourceState.REQUESTED),
+            application_id=application.id,
+            application=application.name,
+            name=item.name,
+            execution_id=None,
+        )
+    raised = replace(resource, params=item.params, desired_generation=resource.desired_generation + 1)
+    if resource.in_progress:  # the next run follows when this one ends
+        return replace(raised, pending=item.operation) if resource.pending is Operation.DELETE else raised
+    return replace(raised, pending=item.operation, provider=item.provider, digest=item.digest, workflow=item.workflow)
+
+
+def _unasked(
+    resource: Resource, item: PlanItem, current: Current, application: Application, providers: ActiveProviders
+) -> Resource:
+    """An existing resource that the application no longer refers to."""
+    if item.action is Action.KEPT:
+        heir = next(iter(current.others(application.name)))
+        return replace(resource, application_id=heir.application_id, application=heir.application, name=heir.name)
+    if item.action is Action.RETAIN:
+        return replace(resource.moved(ResourceState.TERMINATED, reason=item.reason), pending=None, blocked_by=None)
+    raised = replace(
+        resource, pending=Operation.DELETE, desired_generation=resource.desired_generation + 1, blocked_by=None
+    )
+    if resource.in_progress:
+        return raised
+    workflow = item.workflow or _recorded_workflow(resource, providers)
+    return replace(raised, digest=item.digest or resource.digest, workflow=workflow)
+
+
+def _recorded_workflow(resource: Resource, providers: ActiveProviders) -> str:
+    """The delete workflow of the bundle that made a resource, for when its provider is gone."""
+    kind = providers.provider(resource.digest).resource_type(resource.key.type)
+    workflows = kind.operations.get(Operation.DELETE) if kind else None
+    return workflows.choose() if workflows else ""
+
+
+def _refer(tx: Transaction, applied: _Applied, application: Application) -> None:
+    names = [
+        (applied.now[item.key].id, name, item.params)
+        for item in applied.wanted
+        if item.key in applied.now
+        for name in (item.name, *item.aliases)
+    ]
+    drop = [applied.now[item.key].id for item in applied.gone if item.action is not Action.DELETE]
+    resources.set_references(tx, application.id, names, drop=drop)
+
+
+def _connect(tx: Transaction, applied: _Applied, application: Application) -> None:
+    """Who waits for whom. What the spec drops stays until those that used it have been updated."""
+    del application
+    leaving = {applied.now[item.key].id for item in applied.gone if item.action is Action.DELETE}
+    for item in applied.wanted:
+        resource = applied.now.get(item.key)
+        if resource is None:
+            continue
+        waits = resource.pending is not None and not resource.in_progress
+        targets = [applied.now[key] for key in item.depends_on if key in applied.now]
+        edges = [(target.id, waits and not target.settled) for target in targets]
+        keep = leaving if resource.pending is not None else set[ResourceId]()
+        dependencies.replace(tx, resource.id, edges, keep_stale=keep)
+    forgotten = [applied.now[item.key] for item in applied.gone if item.action is Action.RETAIN]
+    dependencies.drop_from(tx, [resource.id for resource in forgotten])
+    forget(tx, forgotten)
+
+
+def _tell(
+    tx: Transaction,
+    applied: _Applied,
+    before: Mapping[ResourceKey, Resource],
+    application: Application,
+    actor: Actor,
+) -> None:
+    changed = [
+        resource
+        for key, resource in sorted(applied.now.items())
+        if key not in before or before[key].state is not resource.state
+    ]
+    events.record(tx, [state_event(resource, str(actor)) for resource in changed])
+    del application
+
+
+def _draw(
+    tx: Transaction,
+    applied: _Applied,
+    application: Application,
+    spec_version: int | None,
+    *,
+    kept: Sequence[Resource],
+) -> None:
+    """Application → spec → resources → providers, and what depends on what. What is kept stays with the application."""
+    app_node = (NodeKind.APPLICATION, str(application.id))
+    if spec_version is None:
+        _draw_addition(tx, applied, application)
+        return
+    spec_ref = f"{application.id}/{spec_version}"
+    standing = [(item, applied.now[item.key]) for item in applied.wanted if item.key in applied.now]
+    names = {app_node: application.name, (NodeKind.SPEC, spec_ref): f"{application.name} v{spec_version}"}
+    for item, resource in standing:
+        names[NodeKind.RESOURCE, str(resource.id)] = str(resource.key)
+        provider = resource.provider or item.provider
+        names[NodeKind.PROVIDER, provider] = provider
+    ids = graph.put_nodes(tx, names)
+    spec_node = ids[NodeKind.SPEC, spec_ref]
+    contained = [(ids[app_node], EdgeKind.CONTAINS, spec_node)]
+    mine = [resource for resource in kept if resource.application_id == application.id]
+    left = graph.put_nodes(tx, {(NodeKind.RESOURCE, str(resource.id)): str(resource.key) for resource in mine})
+    contained += [(ids[app_node], EdgeKind.CONTAINS, node) for node in left.values()]
+    graph.end_edges(tx, sources=[ids[app_node]], kinds=[EdgeKind.CONTAINS], keep=contained)
+    nodes = {resource.id: ids[NodeKind.RESOURCE, str(resource.id)] for _, resource in standing}
+    edges = contained
+    edges += [(spec_node, EdgeKind.CONTAINS, nodes[resource.id]) for _, resource in standing]
+    edges += [
+        (nodes[resource.id], EdgeKind.REQUIRES, ids[NodeKind.PROVIDER, resource.provider or item.provider])
+        for item, resource in standing
+    ]
+    depends = {
+        (nodes[resource.id], EdgeKind.DEPENDS_ON, nodes[applied.now[key].id])
+        for item, resource in standing
+        for key in item.depends_on
+        if key in applied.now and applied.now[key].id in nodes
+    }
+    graph.end_edges(tx, sources=list(nodes.values()), kinds=[EdgeKind.DEPENDS_ON], keep=depends)
+    graph.put_edges(tx, [*edges, *depends])
+
+
+def _draw_addition(tx: Transaction, applied: _Applied, application: Application) -> None:
+    """Resources that were asked for one by one hang on the application itself."""
+    added = [(item, applied.now[item.key]) for item in applied.wanted if item.key in applied.now]
+    if not added:
+        return
+    app_node = (NodeKind.APPLICATION, str(application.id))
+    names = {app_node: application.name}
+    names |= {(NodeKind.RESOURCE, str(resource.id)): str(resource.key) for _, resource in added}
+    names |= {(NodeKind.PROVIDER, resource.provider): resource.provider for _, resource in added}
+    ids = graph.put_nodes(tx, names)
+    edges: list[tuple[int, EdgeKind, int]] = []
+    for _, resource in added:
+        node = ids[NodeKind.RESOURCE, str(resource.id)]
+        edges.append((ids[app_node], EdgeKind.CONTAINS, node))
+        edges.append((node, EdgeKind.REQUIRES, ids[NodeKind.PROVIDER, resource.provider]))
+    graph.put_edges(tx, edges)
+
+
+def _start(
+    tx: Transaction, applied: _Applied, before: Mapping[ResourceKey, Resource], actor: Actor
+) -> list[ExecutionId]:
+    locked = {resource.id: resource for resource in applied.now.values()}
+    touched = [resource for resource in applied.now.values() if resource.pending is not None]
+    retried = {
+        resource.id
+        for key, resource in applied.now.items()
+        if resource.state is ResourceState.FAILED and resource != before.get(key)
+    }
+    if retried:
+        unblock(tx, locked, retried)
+    return start_ready(tx, locked, [resource.id for resource in touched], actor=str(actor), retry_failed=retried)
+
+
+def application_event(application: Application, kind: str, actor: Actor, **data: str | int | bool | None) -> Event:
+    """A fact about an application as a whole."""
+    return Event(kind=kind, actor=str(actor), application_id=application.id, data=dict(data))

@@ -1,0 +1,41 @@
+"""Run a use case once per idempotency key."""
+
+from collections.abc import Callable
+
+from engine.domain.planner import canonical
+from engine.domain.values import Actor, JsonObject
+from engine.errors import Conflict, Invalid
+from engine.services.platform import Platform
+from engine.store import idempotency
+from engine.store.database import Transaction
+
+_LONGEST_KEY = 255
+
+
+def once(
+    platform: Platform,
+    tx: Transaction,
+    actor: Actor,
+    operation: str,
+    key: str | None,
+    *,
+    request: JsonObject,
+    work: Callable[[], JsonObject],
+) -> tuple[JsonObject, bool]:
+    """The handle of `work`, and whether it was done before. Without a key it is always done."""
+    if key is None:
+        return work(), False
+    if not key.strip() or len(key) > _LONGEST_KEY or "\0" in key:
+        raise Invalid(f"An idempotency key is a text of 1 to {_LONGEST_KEY} characters.", code="idempotency_key")
+    fingerprint = platform.store.sealer.fingerprint(canonical(request))
+    known = idempotency.find(tx, str(actor), operation, key, fingerprint=fingerprint)
+    if known is not None:
+        return known, True
+    handle = work()
+    if not idempotency.keep(tx, str(actor), operation, key, fingerprint=fingerprint, handle=handle):
+        raise Conflict(
+            f"The same {operation} with the idempotency key `{key}` is being carried out at this moment.",
+            code="in_progress",
+            hint="Send it again in a second: it then gets the handle of the first.",
+        )
+    return handle, False

@@ -1,0 +1,95 @@
+"""What running workflows ask of the platform: the implementation of the runtime's Requests."""
+
+from engine.domain import parameters
+from engine.domain.execution import ExecutionState
+from engine.domain.runs import Execution, Outputs
+from engine.domain.spec import DEFAULT_ENVIRONMENT
+from engine.domain.values import Actor, ActorKind, ApplicationId, ExecutionId, ResourceId
+from engine.errors import Invalid, NotFound
+from engine.services import applications as application_service
+from engine.services.platform import Platform
+from engine.services.provisioner_requests import ResourceWanted, ask_for_deletion, ask_for_resource
+from engine.steps.base import ChildExecution, RequestedResource, SubmittedSpec
+from engine.store import applications, executions
+from engine.store.executions import NewExecution
+
+
+class PlatformRequests:
+    """Acts in the name of whoever asked for the execution."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def start_child(self, execution: Execution, step: str, request: ChildExecution, *, again: bool) -> ExecutionId:
+        found = self._platform.providers.registry.workflow(request.workflow)
+        if found is None:
+            known = [w.name for p in self._platform.providers.registry.providers for w in p.workflows.values()]
+            raise NotFound("workflow", request.workflow, known=known)
+        provider, workflow = found
+        with self._platform.store.begin() as tx:
+            known_child = executions.child(tx, execution.id, step)
+            if known_child is not None:
+                before = executions.get(tx, known_child, lock=True)
+                assert before is not None
+                if again and before.state in {ExecutionState.FAILED, ExecutionState.CANCELLED}:
+                    executions.requeue(tx, before, actor=execution.actor)
+                return known_child
+            bound = parameters.bind(workflow.definition.parameters, request.inputs)
+            new = NewExecution(
+                provider=provider.name,
+                digest=provider.digest,
+                workflow=workflow.name,
+                fair_key=execution.application or f"run:{execution.workflow}",
+                actor=execution.actor,
+                application_id=execution.application_id,
+                parent_id=execution.id,
+                parent_step=step,
+                inputs=Outputs(bound, workflow.definition.secret_parameters),
+                total_steps=len(workflow.definition.steps),
+            )
+            child = executions.queue(tx, [new])[0]
+        self._platform.signals.nudge()
+        return child
+
+    def request_resource(self, execution: Execution, request: RequestedResource) -> ResourceId:
+        application = request.application or execution.application
+        if not application:
+            raise Invalid(
+                f"For which application is the `{request.type}` called `{request.name}`?",
+                code="missing_application",
+                hint='Name it in the step\'s config: `application: "{{ parameters.name }}"`.',
+            )
+        wanted = ResourceWanted(
+            application,
+            execution.environment or DEFAULT_ENVIRONMENT,
+            request.name,
+            request.type,
+            request.params,
+            request.resource_class,
+            request.id,
+        )
+        actor = actor_of(execution)
+        with self._platform.store.begin() as tx:
+            ask = ask_for_deletion if request.operation == "delete" else ask_for_resource
+            asked = ask(tx, self._platform, actor, wanted)
+        self._platform.signals.nudge()
+        return asked.resource_id
+
+    def submit_spec(self, execution: Execution, step: str, request: SubmittedSpec) -> ApplicationId:
+        submission = application_service.submit(
+            self._platform,
+            actor_of(execution),
+            request.source,
+            environment=request.environment or execution.environment or None,
+            idempotency_key=f"execution-{execution.id}-{execution.attempt}-{step}",
+        )
+        with self._platform.store.read() as tx:
+            found = applications.find(tx, submission.application, submission.environment)
+        assert found is not None
+        return found.id
+
+
+def actor_of(execution: Execution) -> Actor:
+    """The actor as it is written in the execution (`kind:name`)."""
+    kind, _, name = execution.actor.partition(":")
+    return Actor(ActorKind(kind), name)

@@ -1,0 +1,56 @@
+"""The resolved environment of an application's containers, as its workload was given it."""
+
+from dataclasses import dataclass
+
+from engine.domain.placeholders import PlaceholderError, resolver
+from engine.domain.spec import DEFAULT_ENVIRONMENT, WORKLOAD
+from engine.domain.values import Json
+from engine.domain.workload import resolve_workload
+from engine.errors import Conflict, NotFound
+from engine.services.applications import existing
+from engine.services.platform import Platform
+from engine.store import resources
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Variables per container. `secret` names those that carry a secret of a resource."""
+
+    containers: dict[str, dict[str, str]]
+    secret: dict[str, frozenset[str]]
+
+
+def of_application(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRONMENT) -> Variables:
+    """Raises NotFound, and Conflict while a resource that a variable reads is not there yet."""
+    with platform.store.read() as tx:
+        found = existing(tx, name, environment)
+        named = resources.outputs_by_name(tx, found.id)
+    workload = named.get(WORKLOAD)
+    if workload is None:
+        raise NotFound("workload", name, hint="No provider deploys workloads, so nothing resolves its variables.")
+    metadata = workload.params.get("metadata")
+    outputs = {other: resource.outputs for other, resource in named.items() if other != WORKLOAD}
+    try:
+        resolve = resolver(metadata if isinstance(metadata, dict) else {}, outputs)
+        resolved = resolve_workload(workload.params, resolve)
+    except PlaceholderError as error:
+        raise Conflict(
+            f"The variables of `{name}` cannot be resolved yet: {error}",
+            code="not_ready",
+            hint="Wait until its resources are active.",
+        ) from None
+    containers = _variables(resolved.get("containers"))
+    secrets = {str(r.outputs[key]) for r in named.values() for key in r.secret_outputs & r.outputs.keys()}
+    hidden = {
+        container: frozenset(key for key, value in values.items() if any(text in value for text in secrets if text))
+        for container, values in containers.items()
+    }
+    return Variables(containers, hidden)
+
+
+def _variables(containers: Json) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for name, container in containers.items() if isinstance(containers, dict) else ():
+        variables = container.get("variables") if isinstance(container, dict) else None
+        found[name] = {key: str(value) for key, value in variables.items()} if isinstance(variables, dict) else {}
+    return found

@@ -1,0 +1,157 @@
+"""Applications and the specs submitted for them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.domain.application import Application, SubmittedVersion
+from engine.domain.values import ApplicationId, SpecId
+from engine.store.database import Transaction
+from engine.store.tables import applications, specs
+
+_SOURCE = "specs.source"
+
+
+def _application(row: Any) -> Application:
+    return Application(
+        id=ApplicationId(row.id),
+        name=row.name,
+        environment=row.environment,
+        team=row.team,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        deleted_at=row.deleted_at,
+    )
+
+
+def find(tx: Transaction, name: str, environment: str, *, lock: bool = False) -> Application | None:
+    """The application, deleted or not. With `lock`, submissions of the same application wait for this transaction."""
+    query = sa.select(applications).where(applications.c.name == name, applications.c.environment == environment)
+    row = tx.connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else _application(row)
+
+
+def get(tx: Transaction, application_id: ApplicationId) -> Application:
+    return _application(tx.connection.execute(sa.select(applications).where(applications.c.id == application_id)).one())
+
+
+def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Application:
+    """The application, locked, alive again if it was deleted, made if it is new. Two callers at once get the same row."""
+    found = find(tx, name, environment, lock=True)
+    if found is None:
+        insert = _insert(tx).values(
+            name=name, environment=environment, created_by=actor, created_at=tx.now, updated_at=tx.now
+        )
+        tx.connection.execute(insert.on_conflict_do_nothing())
+        found = find(tx, name, environment, lock=True)
+        assert found is not None
+    tx.connection.execute(
+        sa.update(applications).where(applications.c.id == found.id).values(updated_at=tx.now, deleted_at=None)
+    )
+    return found
+
+
+def _insert(tx: Transaction) -> Any:
+    if tx.postgresql:
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert
+    return insert(applications)
+
+
+def mark_deleted(tx: Transaction, application_id: ApplicationId) -> None:
+    tx.connection.execute(
+        sa.update(applications).where(applications.c.id == application_id).values(deleted_at=tx.now, updated_at=tx.now)
+    )
+
+
+def listed(
+    tx: Transaction,
+    *,
+    environment: str | None = None,
+    search: str = "",
+    after: int = 0,
+    limit: int = 100,
+    include_deleted: bool = False,
+) -> list[Application]:
+    """Applications by rising id."""
+    query = sa.select(applications).where(applications.c.id > after).order_by(applications.c.id).limit(limit)
+    if environment is not None:
+        query = query.where(applications.c.environment == environment)
+    if search:
+        query = query.where(applications.c.name.contains(search, autoescape=True))
+    if not include_deleted:
+        query = query.where(applications.c.deleted_at.is_(None))
+    return [_application(row) for row in tx.connection.execute(query)]
+
+
+def names(tx: Transaction, environment: str | None = None) -> list[str]:
+    query = sa.select(applications.c.name).where(applications.c.deleted_at.is_(None)).distinct()
+    if environment is not None:
+        query = query.where(applications.c.environment == environment)
+    return list(tx.connection.execute(query).scalars())
+
+
+def environments(tx: Transaction) -> list[tuple[str, int]]:
+    """Environments that have applications, with how many."""
+    query = (
+        sa.select(applications.c.environment, sa.func.count())
+        .where(applications.c.deleted_at.is_(None))
+        .group_by(applications.c.environment)
+        .order_by(applications.c.environment)
+    )
+    return [(row[0], row[1]) for row in tx.connection.execute(query)]
+
+
+def add_spec(
+    tx: Transaction, application_id: ApplicationId, source: str, *, digest: str, actor: str
+) -> SubmittedVersion:
+    """A new version; the same document as the newest version is that version again."""
+    newest = newest_spec(tx, application_id)
+    if newest is not None and newest.digest == digest:
+        return newest
+    version = newest.version + 1 if newest else 1
+    row = tx.connection.execute(
+        sa.insert(specs)
+        .values(
+            application_id=application_id,
+            version=version,
+            source_sealed=tx.sealer.seal(source.encode(), _SOURCE),
+            digest=digest,
+            submitted_at=tx.now,
+            submitted_by=actor,
+        )
+        .returning(specs.c.id)
+    ).one()
+    return SubmittedVersion(SpecId(row.id), application_id, version, digest, source, actor, tx.now)
+
+
+def newest_spec(tx: Transaction, application_id: ApplicationId) -> SubmittedVersion | None:
+    query = sa.select(specs).where(specs.c.application_id == application_id).order_by(specs.c.version.desc()).limit(1)
+    row = tx.connection.execute(query).one_or_none()
+    return None if row is None else _version(tx, row)
+
+
+def spec_versions(tx: Transaction, application_ids: Sequence[ApplicationId]) -> dict[ApplicationId, int]:
+    """The newest version number per application."""
+    query = (
+        sa.select(specs.c.application_id, sa.func.max(specs.c.version))
+        .where(specs.c.application_id.in_(application_ids))
+        .group_by(specs.c.application_id)
+    )
+    return {ApplicationId(row[0]): row[1] for row in tx.connection.execute(query)}
+
+
+def _version(tx: Transaction, row: Any) -> SubmittedVersion:
+    source = tx.sealer.open(row.source_sealed, _SOURCE).decode()
+    return SubmittedVersion(
+        SpecId(row.id),
+        ApplicationId(row.application_id),
+        row.version,
+        row.digest,
+        source,
+        row.submitted_by,
+        row.submitted_at,
+    )

@@ -1,0 +1,139 @@
+"""The graph: nodes before edges, each with the time from and to which it held."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from engine.domain.graph import Edge, EdgeKind, Graph, Node, NodeKind
+from engine.store.database import Transaction
+from engine.store.tables import graph_edges, graph_nodes
+
+NodeRef = tuple[NodeKind, str]
+
+
+def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str]) -> dict[NodeRef, int]:
+    """The ids of the nodes (kind, ref) → name that hold now; the missing ones are made."""
+    ids: dict[NodeRef, int] = {}
+    for kind in sorted({kind for kind, _ in wanted}):
+        refs = sorted(ref for wanted_kind, ref in wanted if wanted_kind == kind)
+        for start in range(0, len(refs), 500):
+            query = sa.select(graph_nodes.c.id, graph_nodes.c.ref).where(
+                graph_nodes.c.kind == kind.value,
+                graph_nodes.c.ref.in_(refs[start : start + 500]),
+                graph_nodes.c.valid_to.is_(None),
+            )
+            ids |= {(kind, row.ref): row.id for row in tx.connection.execute(query)}
+    missing = [node for node in wanted if node not in ids]
+    if missing:
+        rows = [
+            {"kind": kind.value, "ref": ref, "name": wanted[kind, ref], "valid_from": tx.now} for kind, ref in missing
+        ]
+        statement = sa.insert(graph_nodes).returning(graph_nodes.c.id, sort_by_parameter_order=True)
+        ids |= dict(zip(missing, tx.connection.execute(statement, rows).scalars(), strict=True))
+    return ids
+
+
+def put_edges(tx: Transaction, wanted: Iterable[tuple[int, EdgeKind, int]]) -> None:
+    """Make the edges (source, kind, target) that do not hold yet."""
+    asked = sorted(set(wanted), key=lambda edge: (edge[0], edge[1].value, edge[2]))
+    have: set[tuple[int, str, int]] = set()
+    sources = sorted({edge[0] for edge in asked})
+    for start in range(0, len(sources), 500):
+        query = sa.select(graph_edges.c.source_id, graph_edges.c.kind, graph_edges.c.target_id).where(
+            graph_edges.c.source_id.in_(sources[start : start + 500]), graph_edges.c.valid_to.is_(None)
+        )
+        have |= {(row.source_id, row.kind, row.target_id) for row in tx.connection.execute(query)}
+    rows = [
+        {"kind": kind.value, "source_id": source, "target_id": target, "valid_from": tx.now}
+        for source, kind, target in asked
+        if (source, kind.value, target) not in have
+    ]
+    if rows:
+        tx.connection.execute(sa.insert(graph_edges), rows)
+
+
+def end_edges(
+    tx: Transaction,
+    *,
+    sources: Iterable[int] = (),
+    targets: Iterable[int] = (),
+    kinds: Collection[EdgeKind],
+    keep: Collection[tuple[int, EdgeKind, int]] = (),
+) -> None:
+    """End the edges of these kinds that leave `sources` or reach `targets`, except those in `keep`."""
+    names = [kind.value for kind in kinds]
+    kept = {(source, kind.value, target) for source, kind, target in keep}
+    for column, ends in ((graph_edges.c.source_id, sources), (graph_edges.c.target_id, targets)):
+        for chunk in _chunks(ends):
+            holds = sa.and_(column.in_(chunk), graph_edges.c.kind.in_(names), graph_edges.c.valid_to.is_(None))
+            if not kept:
+                tx.connection.execute(sa.update(graph_edges).where(holds).values(valid_to=tx.now))
+                continue
+            found = tx.connection.execute(sa.select(graph_edges).where(holds))
+            over = [row.id for row in found if (row.source_id, row.kind, row.target_id) not in kept]
+            for ids in _chunks(over):
+                tx.connection.execute(sa.update(graph_edges).where(graph_edges.c.id.in_(ids)).values(valid_to=tx.now))
+
+
+def end_nodes(tx: Transaction, nodes: Iterable[NodeRef]) -> None:
+    """The nodes, and every edge at them, hold no longer."""
+    by_kind: dict[NodeKind, list[str]] = {}
+    for kind, ref in nodes:
+        by_kind.setdefault(kind, []).append(ref)
+    for kind, refs in sorted(by_kind.items()):
+        query = sa.select(graph_nodes.c.id).where(
+            graph_nodes.c.kind == kind.value, graph_nodes.c.ref.in_(sorted(refs)), graph_nodes.c.valid_to.is_(None)
+        )
+        ids = list(tx.connection.execute(query).scalars())
+        end_edges(tx, sources=ids, kinds=list(EdgeKind))
+        end_edges(tx, targets=ids, kinds=list(EdgeKind))
+        tx.connection.execute(sa.update(graph_nodes).where(graph_nodes.c.id.in_(ids)).values(valid_to=tx.now))
+
+
+_FOLLOWED = [EdgeKind.CONTAINS.value, EdgeKind.REQUIRES.value, EdgeKind.DEPENDS_ON.value]
+
+
+def around(tx: Transaction, root: NodeRef, *, at: datetime | None = None) -> Graph:
+    """What `root` contains, requires and depends on, and the workflows that provisioned it; now or at a moment."""
+
+    def holds(table: sa.Table) -> sa.ColumnElement[bool]:
+        if at is None:
+            return table.c.valid_to.is_(None)
+        return sa.and_(table.c.valid_from <= at, sa.or_(table.c.valid_to.is_(None), table.c.valid_to > at))
+
+    def edges_where(condition: sa.ColumnElement[bool]) -> list[Edge]:
+        query = sa.select(graph_edges).where(condition, holds(graph_edges))
+        return [Edge(row.source_id, EdgeKind(row.kind), row.target_id) for row in tx.connection.execute(query)]
+
+    start = sa.select(graph_nodes.c.id).where(
+        graph_nodes.c.kind == root[0].value, graph_nodes.c.ref == root[1], holds(graph_nodes)
+    )
+    seen: set[int] = set(tx.connection.execute(start).scalars())
+    frontier, edges = sorted(seen), list[Edge]()
+    while frontier:
+        now, frontier = frontier[:500], frontier[500:]
+        found = edges_where(sa.and_(graph_edges.c.source_id.in_(now), graph_edges.c.kind.in_(_FOLLOWED)))
+        edges += found
+        new = sorted({edge.target for edge in found} - seen)
+        seen |= set(new)
+        frontier += new
+    runs: list[Edge] = []
+    for chunk in _chunks(seen):
+        reached = sa.and_(graph_edges.c.target_id.in_(chunk), graph_edges.c.kind == EdgeKind.PROVISIONS.value)
+        runs += edges_where(reached)
+    workflows = {edge.source for edge in runs}
+    executes: list[Edge] = []
+    for chunk in _chunks(workflows):
+        executes += edges_where(sa.and_(graph_edges.c.target_id.in_(chunk), graph_edges.c.kind == "executes"))
+    nodes: list[Node] = []
+    for chunk in _chunks(seen | workflows):
+        query = sa.select(graph_nodes).where(graph_nodes.c.id.in_(chunk))
+        nodes += [Node(row.id, NodeKind(row.kind), row.ref, row.name) for row in tx.connection.execute(query)]
+    kept = [edge for edge in executes if edge.source in seen]
+    return Graph(tuple(sorted(nodes)), tuple(sorted({*edges, *runs, *kept})))
+
+
+def _chunks(ids: Iterable[int]) -> list[list[int]]:
+    ordered = sorted(ids)
+    return [ordered[start : start + 500] for start in range(0, len(ordered), 500)]

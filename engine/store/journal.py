@@ -1,0 +1,129 @@
+"""Group commit: many runs write, one transaction at a time carries what queued while the last one committed."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from engine.errors import Unavailable
+from engine.store.apply import apply_records
+from engine.store.database import Store
+from engine.store.records import Record
+from engine.store.settling import Choose
+
+_BATCH = 500
+_PAUSE_SECONDS = 0.5
+logger = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Entry:
+    record: Record
+    result: Future[bool] = field(default_factory=Future[bool])
+
+
+class Journal:
+    """One per process. `write` returns when the record is durable.
+
+    A batch that fails is tried record by record, so that a bad one fails alone. While the database is away records wait and
+    are replayed: sequence numbers make a replay harmless when the outcome of a commit is unknown.
+    """
+
+    def __init__(self, store: Store, *, choose: Choose, woken: Callable[[int], None], lost: Callable[[], None]) -> None:
+        self._store = store
+        self._choose = choose
+        self._woken = woken
+        self._lost = lost
+        self._queue: deque[_Entry] = deque()
+        self._condition = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="journal", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, *, timeout: float = 10.0) -> None:
+        """Write what is queued, then end. Records that cannot be written in time raise Unavailable in their writers."""
+        self._stop.set()
+        with self._condition:
+            self._condition.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def write(self, record: Record) -> bool:
+        """Wait until `record` is durable; False when its fence no longer holds and nothing was written."""
+        entry = _Entry(record)
+        with self._condition:
+            if self._stop.is_set():
+                raise Unavailable("The engine is stopping.", code="stopping")
+            self._queue.append(entry)
+            self._condition.notify()
+        return entry.result.result()
+
+    def _loop(self) -> None:
+        while True:
+            with self._condition:
+                while not self._queue and not self._stop.is_set():
+                    self._condition.wait()
+                if not self._queue:
+                    return
+                batch = self._next_batch()
+            self._write(batch)
+
+    def _next_batch(self) -> list[_Entry]:
+        """At most one record per execution, in the order they came."""
+        batch: list[_Entry] = []
+        later: list[_Entry] = []
+        seen: set[int] = set()
+        while self._queue and len(batch) < _BATCH:
+            entry = self._queue.popleft()
+            if entry.record.execution.id in seen:
+                later.append(entry)
+            else:
+                seen.add(entry.record.execution.id)
+                batch.append(entry)
+        self._queue.extendleft(reversed(later))
+        return batch
+
+    def _write(self, batch: Sequence[_Entry]) -> None:
+        while True:
+            try:
+                self._commit(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is, each record must learn its own fate
+                if _passing(error) and self._wait_for_database(batch, error):
+                    continue
+                if len(batch) > 1:
+                    for entry in batch:
+                        self._write([entry])
+                else:
+                    batch[0].result.set_exception(error)
+            return
+
+    def _wait_for_database(self, batch: Sequence[_Entry], error: Exception) -> bool:
+        """The database is away, or two transactions met. False when the process stops and there is no use in waiting."""
+        logger.warning("journal.retry", records=len(batch), error=str(error).splitlines()[0])
+        self._lost()
+        return not self._stop.wait(_PAUSE_SECONDS)
+
+    def _commit(self, batch: Sequence[_Entry]) -> None:
+        with self._store.begin() as tx:
+            applied = apply_records(tx, [entry.record for entry in batch], choose=self._choose)
+        for entry, held in zip(batch, applied.held, strict=True):
+            entry.result.set_result(held)
+        if applied.woken:
+            self._woken(applied.woken)
+
+
+def _passing(error: Exception) -> bool:
+    """True for failures of the connection or of concurrency, false for those of the data."""
+    if isinstance(error, OperationalError):
+        return True
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or _sqlstate(error) in {"40001", "40P01"})
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", "") or "")

@@ -1,0 +1,109 @@
+"""What a running execution writes: one record is one durable point, for instance "step 1 finished and step 2 started"."""
+
+from dataclasses import dataclass, field
+
+from engine.domain.execution import ExecutionState, StepState, WaitKind
+from engine.domain.resource import RunEnd
+from engine.domain.runs import Execution, Outputs
+from engine.domain.values import Json, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    position: int
+    name: str
+    type: str
+    attempt: int
+    execution_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepSkipped:
+    position: int
+    name: str
+    type: str
+    attempt: int
+    execution_attempt: int
+    state: StepState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """`log` is what of the step's log was not written yet: (chunk number, text)."""
+
+    position: int
+    attempt: int
+    state: StepState
+    outputs: Outputs = field(default_factory=Outputs)
+    error: str = ""
+    reason: str = ""
+    artifacts: bytes | None = None
+    log: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepWaits:
+    """The step frees its thread. `wake_after` is in seconds; None means until the event."""
+
+    position: int
+    attempt: int
+    kind: WaitKind
+    ref: int | None = None
+    wake_after: float | None = None
+    memo: JsonObject = field(default_factory=dict[str, Json])
+    reason: str = ""
+    log: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepResumed:
+    """A waiting step is at work again."""
+
+    position: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputsResolved:
+    """The inputs the execution runs with on every attempt, and how many steps it has."""
+
+    inputs: Outputs
+    total_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionWaits:
+    """Nothing of the execution is at work: it is asleep until its earliest wait is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionEnded:
+    """The end; `resource` is set when the execution ran an operation of a resource."""
+
+    state: ExecutionState
+    outputs: Outputs = field(default_factory=Outputs)
+    error: str = ""
+    reason: str = ""
+    resource: RunEnd | None = None
+
+
+Change = (
+    StepStarted
+    | StepSkipped
+    | StepFinished
+    | StepWaits
+    | StepResumed
+    | InputsResolved
+    | ExecutionWaits
+    | ExecutionEnded
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Changes that become durable together. It is applied only while `execution.fence` holds, and only as number `sequence`."""
+
+    execution: Execution
+    sequence: int
+    changes: tuple[Change, ...]

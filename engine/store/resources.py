@@ -1,0 +1,295 @@
+"""Resources, who refers to them, and what they depend on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.domain.planner import Current, Reference
+from engine.domain.provider import Operation
+from engine.domain.resource import Resource, ResourceKey, ResourceState
+from engine.domain.values import ApplicationId, ExecutionId, JsonObject, ResourceId
+from engine.store.database import Transaction
+from engine.store.tables import applications, resource_references, resources
+
+_PARAMS = "resources.params"
+_OUTPUTS = "resources.outputs"
+_SELECT = sa.select(resources, applications.c.name.label("application")).join(
+    applications, applications.c.id == resources.c.application_id
+)
+
+
+def resource_of(tx: Transaction, row: Any) -> Resource:
+    outputs: Any = {} if row.outputs_sealed is None else tx.sealer.open_json(row.outputs_sealed, _OUTPUTS)
+    params: Any = tx.sealer.open_json(row.params_sealed, _PARAMS)
+    return Resource(
+        id=ResourceId(row.id),
+        key=ResourceKey(row.environment, row.type, row.resource_class, row.identity),
+        application_id=ApplicationId(row.application_id),
+        application=row.application,
+        name=row.name,
+        params=params,
+        state=ResourceState(row.state),
+        provider=row.provider,
+        digest=row.digest,
+        workflow=row.workflow,
+        pending=None if row.pending is None else Operation(row.pending),
+        desired_generation=row.desired_generation,
+        observed_generation=row.observed_generation,
+        fingerprint=row.fingerprint,
+        outputs=outputs.get("values", {}),
+        secret_outputs=frozenset(outputs.get("secret", ())),
+        execution_id=None if row.execution_id is None else ExecutionId(row.execution_id),
+        blocked_by=None if row.blocked_by is None else ResourceId(row.blocked_by),
+        error=row.error,
+        reason=row.reason,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _columns(tx: Transaction, resource: Resource) -> dict[str, object]:
+    """Every column a transition may change."""
+    outputs = {"values": resource.outputs, "secret": sorted(resource.secret_outputs)}
+    return {
+        "application_id": resource.application_id,
+        "name": resource.name,
+        "params_sealed": tx.sealer.seal_json(resource.params, _PARAMS),
+        "state": resource.state.value,
+        "pending": None if resource.pending is None else resource.pending.value,
+        "desired_generation": resource.desired_generation,
+        "observed_generation": resource.observed_generation,
+        "provider": resource.provider,
+        "digest": resource.digest,
+        "workflow": resource.workflow,
+        "fingerprint": resource.fingerprint,
+        "outputs_sealed": tx.sealer.seal_json(outputs, _OUTPUTS) if resource.outputs else None,
+        "execution_id": resource.execution_id,
+        "blocked_by": resource.blocked_by,
+        "error": resource.error,
+        "reason": resource.reason,
+        "updated_at": tx.now,
+    }
+
+
+def insert(tx: Transaction, new: Sequence[Resource]) -> list[ResourceId]:
+    """Insert in the order given; the ids come back in that order and rise. `Resource.id` of the arguments is ignored."""
+    if not new:
+        return []
+    rows = [
+        {
+            "environment": resource.key.environment,
+            "type": resource.key.type,
+            "resource_class": resource.key.resource_class,
+            "identity": resource.key.id,
+            "created_at": tx.now,
+            **_columns(tx, resource),
+        }
+        for resource in new
+    ]
+    statement = sa.insert(resources).returning(resources.c.id, sort_by_parameter_order=True)
+    return [ResourceId(value) for value in tx.connection.execute(statement, rows).scalars()]
+
+
+_SAVE = (
+    sa.update(resources)
+    .where(resources.c.id == sa.bindparam("b_id"))
+    .values(
+        {
+            name: sa.bindparam(f"b_{name}")
+            for name in (
+                "application_id", "name", "params_sealed", "state", "pending", "desired_generation",
+                "observed_generation", "provider", "digest", "workflow", "fingerprint", "outputs_sealed",
+                "execution_id", "blocked_by", "error", "reason", "updated_at",
+            )
+        }
+    )
+)  # fmt: skip
+
+
+def save(tx: Transaction, changed: Iterable[Resource]) -> None:
+    """Write resources back, in the order of their ids."""
+    rows = [
+        {"b_id": resource.id, **{f"b_{name}": value for name, value in _columns(tx, resource).items()}}
+        for resource in sorted(changed, key=lambda resource: resource.id)
+    ]
+    if rows:
+        tx.connection.execute(_SAVE, rows)
+
+
+def lock(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resource]:
+    """Read resources and lock them against other writers, always in the order of ids."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    found: dict[ResourceId, Resource] = {}
+    for start in range(0, len(wanted), 500):  # SQLite bounds the number of bound values
+        query = _SELECT.where(resources.c.id.in_(wanted[start : start + 500])).order_by(resources.c.id)
+        query = query.with_for_update(of=resources) if tx.postgresql else query
+        found |= {ResourceId(row.id): resource_of(tx, row) for row in tx.connection.execute(query)}
+    return found
+
+
+def get(tx: Transaction, resource_id: ResourceId) -> Resource | None:
+    row = tx.connection.execute(_SELECT.where(resources.c.id == resource_id)).one_or_none()
+    return None if row is None else resource_of(tx, row)
+
+
+def of_application(tx: Transaction, application_id: ApplicationId) -> list[Resource]:
+    """The resources that the application refers to, by rising id."""
+    query = _SELECT.where(
+        resources.c.id.in_(
+            sa.select(resource_references.c.resource_id).where(resource_references.c.application_id == application_id)
+        )
+    ).order_by(resources.c.id)
+    return [resource_of(tx, row) for row in tx.connection.execute(query)]
+
+
+def listed(
+    tx: Transaction,
+    *,
+    application: str | None = None,
+    environment: str | None = None,
+    resource_type: str | None = None,
+    state: ResourceState | None = None,
+    include_terminated: bool = False,
+    after: int = 0,
+    limit: int = 100,
+) -> list[Resource]:
+    """Resources by rising id."""
+    query = _SELECT.where(resources.c.id > after).order_by(resources.c.id).limit(limit)
+    if application is not None:
+        referring = (
+            sa.select(resource_references.c.resource_id)
+            .join(applications, applications.c.id == resource_references.c.application_id)
+            .where(applications.c.name == application)
+        )
+        query = query.where(sa.or_(applications.c.name == application, resources.c.id.in_(referring)))
+    if environment is not None:
+        query = query.where(resources.c.environment == environment)
+    if resource_type is not None:
+        query = query.where(resources.c.type == resource_type)
+    if state is not None:
+        query = query.where(resources.c.state == state.value)
+    elif not include_terminated:
+        query = query.where(resources.c.state != ResourceState.TERMINATED.value)
+    return [resource_of(tx, row) for row in tx.connection.execute(query)]
+
+
+def counts(tx: Transaction) -> dict[tuple[str, str], int]:
+    """How many resources per (type, state)."""
+    query = sa.select(resources.c.type, resources.c.state, sa.func.count()).group_by(
+        resources.c.type, resources.c.state
+    )
+    return {(row[0], row[1]): row[2] for row in tx.connection.execute(query)}
+
+
+def ids_by_key(tx: Transaction, environment: str, keys: Iterable[ResourceKey]) -> dict[ResourceKey, ResourceId]:
+    """The ids of the resources that exist under these identities."""
+    identities = sorted({key.id for key in keys})
+    found: dict[ResourceKey, ResourceId] = {}
+    wanted = set(keys)
+    for start in range(0, len(identities), 500):
+        query = sa.select(resources.c.id, resources.c.type, resources.c.resource_class, resources.c.identity).where(
+            resources.c.environment == environment, resources.c.identity.in_(identities[start : start + 500])
+        )
+        for row in tx.connection.execute(query):
+            key = ResourceKey(environment, row.type, row.resource_class, row.identity)
+            if key in wanted:
+                found[key] = ResourceId(row.id)
+    return found
+
+
+def currents(
+    tx: Transaction,
+    application_id: ApplicationId | None,
+    environment: str,
+    keys: Iterable[ResourceKey],
+    *,
+    locked: bool,
+) -> dict[ResourceKey, Current]:
+    """What exists of an application and under the given identities, with everyone who refers to it."""
+    ids = set(ids_by_key(tx, environment, keys).values())
+    if application_id is not None:
+        mine = sa.select(resource_references.c.resource_id).where(
+            resource_references.c.application_id == application_id
+        )
+        ids |= {ResourceId(value) for value in tx.connection.execute(mine).scalars()}
+    found = lock(tx, ids) if locked else _by_ids(tx, ids)
+    referring = references(tx, ids)
+    return {resource.key: Current(resource, tuple(referring.get(resource.id, ()))) for resource in found.values()}
+
+
+def _by_ids(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resource]:
+    wanted = sorted(ids)
+    found: dict[ResourceId, Resource] = {}
+    for start in range(0, len(wanted), 500):
+        query = _SELECT.where(resources.c.id.in_(wanted[start : start + 500]))
+        found |= {ResourceId(row.id): resource_of(tx, row) for row in tx.connection.execute(query)}
+    return found
+
+
+def by_ids(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resource]:
+    return _by_ids(tx, ids)
+
+
+def references(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, list[Reference]]:
+    """Who refers to each resource."""
+    wanted = sorted(ids)
+    found: dict[ResourceId, list[Reference]] = {}
+    for start in range(0, len(wanted), 500):
+        query = (
+            sa.select(resource_references, applications.c.name.label("application"))
+            .join(applications, applications.c.id == resource_references.c.application_id)
+            .where(resource_references.c.resource_id.in_(wanted[start : start + 500]))
+            .order_by(applications.c.name, resource_references.c.name)
+        )
+        for row in tx.connection.execute(query):
+            params: Any = tx.sealer.open_json(row.params_sealed, _PARAMS)
+            reference = Reference(ApplicationId(row.application_id), row.application, row.name, params)
+            found.setdefault(ResourceId(row.resource_id), []).append(reference)
+    return found
+
+
+def set_references(
+    tx: Transaction,
+    application_id: ApplicationId,
+    wanted: Iterable[tuple[ResourceId, str, JsonObject]],
+    *,
+    drop: Iterable[ResourceId] = (),
+) -> None:
+    """Write the references of an application: every (resource, name, params) wanted, none for the resources in `drop`."""
+    rows = [
+        {
+            "resource_id": resource_id,
+            "application_id": application_id,
+            "name": name,
+            "params_sealed": tx.sealer.seal_json(params, _PARAMS),
+        }
+        for resource_id, name, params in sorted(wanted, key=lambda item: (item[0], item[1]))
+    ]
+    replaced = sorted({row["resource_id"] for row in rows} | set(drop))
+    for start in range(0, len(replaced), 500):
+        tx.connection.execute(
+            sa.delete(resource_references).where(
+                resource_references.c.application_id == application_id,
+                resource_references.c.resource_id.in_(replaced[start : start + 500]),
+            )
+        )
+    if rows:
+        tx.connection.execute(sa.insert(resource_references), rows)
+
+
+def outputs_by_name(tx: Transaction, application_id: ApplicationId) -> Mapping[str, Resource]:
+    """The resources of an application by every name its spec gives them."""
+    query = sa.select(resource_references.c.name, resource_references.c.resource_id).where(
+        resource_references.c.application_id == application_id
+    )
+    ids = {row.name: ResourceId(row.resource_id) for row in tx.connection.execute(query)}
+    found = _by_ids(tx, set(ids.values()))
+    return {name: found[resource_id] for name, resource_id in ids.items() if resource_id in found}
+
+
+def touch_checked(tx: Transaction, ids: Iterable[ResourceId]) -> None:
+    """Note that a health check of these resources has been asked for."""
+    tx.connection.execute(sa.update(resources).where(resources.c.id.in_(sorted(ids))).values(checked_at=tx.now))

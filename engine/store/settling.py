@@ -1,0 +1,208 @@
+"""What the end of runs does to resources: their state, their dependants, what starts next; in the same transaction."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from engine.domain.execution import WaitKind
+from engine.domain.graph import NodeKind
+from engine.domain.provider import Operation
+from engine.domain.resource import PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle
+from engine.domain.runs import Execution
+from engine.domain.values import SYSTEM, ApplicationId, ResourceId
+from engine.store import dependencies, events, executions, graph, resources
+from engine.store.database import Transaction
+from engine.store.readiness import start_ready, state_event
+
+_ACTOR = str(SYSTEM)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowChoice:
+    """Which provider's workflow performs an operation now."""
+
+    provider: str
+    digest: str
+    workflow: str
+
+
+Choose = Callable[[str, Operation], WorkflowChoice | None]
+"""(resource type, operation) → the workflow in the active set of providers, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """The execution of a resource's operation that has just ended, and how."""
+
+    execution: Execution
+    end: RunEnd
+
+
+def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -> int:
+    """Move the resources of ended runs and start what became ready; returns how many executions are ready by it."""
+    by_resource = {run.execution.resource_id: run for run in ended if run.execution.resource_id is not None}
+    own = set(by_resource)
+    below = dependencies.dependants(tx, own)
+    failing = {rid for rid, run in by_resource.items() if run.end.outcome != "succeeded"}
+    reach = own | {a for a, _ in below} | {b for _, b in dependencies.dependencies(tx, own)}
+    reach |= dependencies.closure_of_dependants(tx, failing) if failing else set()
+    locked = resources.lock(tx, reach)
+    before = dict(locked)
+    for resource_id, run in sorted(by_resource.items()):
+        resource = locked[resource_id]
+        if resource.execution_id == run.execution.id or run.end.operation is Operation.READ:
+            locked[resource_id] = _renewed(settle(resource, run.end), choose)
+    moved = [rid for rid in own if locked[rid] != before[rid]]
+    candidates = set(own)
+    candidates |= _after_success(tx, locked, before, moved, choose=choose)
+    _after_failure(tx, locked, [rid for rid in moved if locked[rid].state is ResourceState.FAILED])
+    resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
+    events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
+    again = {rid for rid in own if _newer_wanted(locked[rid], by_resource[rid].end)}
+    started = start_ready(tx, locked, candidates & set(locked), actor=_ACTOR, retry_failed=again)
+    return len(started) + _wake(tx, [locked[rid] for rid in locked if locked[rid] != before[rid]])
+
+
+def settle_resolved(
+    tx: Transaction, resource_id: ResourceId, as_state: ResourceState, *, choose: Choose, actor: str
+) -> int:
+    """A person says what became of a failed resource; what waited for it goes on. Returns how many started."""
+    reach = {resource_id} | {a for a, _ in dependencies.dependants(tx, [resource_id])}
+    reach |= {b for _, b in dependencies.dependencies(tx, [resource_id])}
+    locked = resources.lock(tx, reach)
+    before = dict(locked)
+    locked[resource_id] = resolve(locked[resource_id], as_state=as_state)
+    resources.save(tx, [locked[resource_id]])
+    unblock(tx, locked, [resource_id])
+    for rid in set(locked) - set(before):
+        before[rid] = locked[rid]
+    candidates = _after_success(tx, locked, before, [resource_id], choose=choose)
+    resources.save(tx, [resource for rid, resource in locked.items() if resource != before.get(rid)])
+    events.record(tx, [state_event(locked[rid], actor) for rid in sorted(locked) if _state_moved(locked, before, rid)])
+    started = start_ready(tx, locked, candidates & set(locked), actor=actor)
+    return len(started) + _wake(tx, [locked[resource_id]])
+
+
+def _state_moved(after: dict[ResourceId, Resource], before: dict[ResourceId, Resource], rid: ResourceId) -> bool:
+    return after[rid].state is not before[rid].state
+
+
+def _newer_wanted(resource: Resource, end: RunEnd) -> bool:
+    return end.operation is not Operation.READ and resource.desired_generation > end.generation
+
+
+def _renewed(resource: Resource, choose: Choose) -> Resource:
+    """The resource with the workflow of its next pending operation; without one the operation is dropped, and said."""
+    if resource.pending is None:
+        return resource
+    choice = choose(resource.key.type, resource.pending)
+    if choice is not None:
+        return replace(resource, provider=choice.provider, digest=choice.digest, workflow=choice.workflow)
+    if resource.state is ResourceState.FAILED or resource.pending is Operation.DELETE:
+        return resource
+    return replace(resource, pending=None, reason=f"no provider has a {resource.pending} workflow for it now")
+
+
+def _after_success(
+    tx: Transaction,
+    locked: dict[ResourceId, Resource],
+    before: dict[ResourceId, Resource],
+    moved: Collection[ResourceId],
+    *,
+    choose: Choose,
+) -> set[ResourceId]:
+    """Release dependants and dependencies of what succeeded; returns what may start now."""
+    done = [rid for rid in moved if locked[rid].settled]
+    gone = [rid for rid in moved if locked[rid].state is ResourceState.TERMINATED]
+    if not done and not gone:
+        return set()
+    freed = dependencies.drop_stale(tx, done)
+    edges = dependencies.dependants(tx, done)
+    dependencies.mark_met(tx, done)
+    changed = {rid for rid in done if before[rid].outputs != locked[rid].outputs and before[rid].observed_generation}
+    for dependant, target in edges:
+        if target in changed:
+            locked[dependant] = _bumped(locked[dependant], choose)
+    freed |= dependencies.drop_from(tx, gone)
+    forget(tx, [locked[rid] for rid in gone])
+    late = freed - set(locked)
+    locked.update(resources.lock(tx, late))
+    before.update({rid: locked[rid] for rid in late if rid in locked})
+    unblocked = {rid for rid in freed if locked[rid].blocked_by in gone}
+    for rid in unblocked:
+        locked[rid] = replace(locked[rid], blocked_by=None)
+    return {dependant for dependant, _ in edges} | freed
+
+
+def _bumped(resource: Resource, choose: Choose) -> Resource:
+    """A dependant whose inputs changed: updated, when it stands and its provider can."""
+    if resource.state not in PROVISIONED or resource.pending is not None:
+        if resource.in_progress and resource.pending is not Operation.DELETE:
+            return replace(resource, desired_generation=resource.desired_generation + 1)
+        return resource
+    choice = choose(resource.key.type, Operation.UPDATE)
+    if choice is None:
+        return replace(resource, reason="values it was made with have changed since; its provider cannot update it")
+    return replace(
+        resource,
+        pending=Operation.UPDATE,
+        desired_generation=resource.desired_generation + 1,
+        provider=choice.provider,
+        digest=choice.digest,
+        workflow=choice.workflow,
+    )
+
+
+def _after_failure(tx: Transaction, locked: dict[ResourceId, Resource], failed: Sequence[ResourceId]) -> None:
+    """Everything that waits for what failed is blocked by it."""
+    for root in sorted(failed):
+        waiting = dependencies.closure_of_dependants(tx, [root])
+        if locked[root].pending is Operation.DELETE:
+            waiting |= {target for _, target in dependencies.dependencies(tx, [root])}
+        for rid in sorted(waiting & set(locked)):
+            resource = locked[rid]
+            if resource.pending is None or resource.in_progress or resource.blocked_by is not None:
+                continue
+            blocked = replace(resource, blocked_by=root)
+            if resource.state is ResourceState.REQUESTED:
+                blocked = replace(blocked.moved(ResourceState.BLOCKED), blocked_by=root)
+            locked[rid] = blocked
+
+
+def unblock(tx: Transaction, locked: dict[ResourceId, Resource], roots: Iterable[ResourceId]) -> None:
+    """What `roots` blocked is free to wait again, unless something else it waits for has failed. Saves its changes."""
+    roots = set(roots)
+    closure = dependencies.closure_of_dependants(tx, roots) | {b for _, b in dependencies.dependencies(tx, roots)}
+    locked.update(resources.lock(tx, closure - set(locked)))
+    freed = {rid for rid in closure if locked[rid].blocked_by in roots}
+    for rid in freed:
+        resource = locked[rid]
+        moved = resource.moved(ResourceState.REQUESTED) if resource.state is ResourceState.BLOCKED else resource
+        locked[rid] = replace(moved, blocked_by=None)
+    other = {b for _, b in dependencies.dependencies(tx, freed)} - roots
+    locked.update(resources.lock(tx, other - set(locked)))
+    _after_failure(tx, locked, [rid for rid in sorted(other) if locked[rid].state is ResourceState.FAILED])
+    resources.save(tx, [locked[rid] for rid in freed])
+
+
+def forget(tx: Transaction, gone: Sequence[Resource]) -> None:
+    """Nobody refers to a terminated resource any more, and it leaves the graph."""
+    if not gone:
+        return
+    referring = resources.references(tx, [resource.id for resource in gone])
+    dropped: dict[ApplicationId, list[ResourceId]] = {}
+    for resource_id, references in referring.items():
+        for reference in references:
+            dropped.setdefault(reference.application_id, []).append(resource_id)
+    for application_id, ids in sorted(dropped.items()):
+        resources.set_references(tx, application_id, [], drop=ids)
+    graph.end_nodes(tx, [(NodeKind.RESOURCE, str(resource.id)) for resource in gone])
+
+
+def _wake(tx: Transaction, changed: Sequence[Resource]) -> int:
+    """Wake the executions that wait for these resources or for their applications."""
+    over = [r for r in changed if r.settled or r.state in _OVER]
+    woken = executions.wake(tx, WaitKind.RESOURCE, [resource.id for resource in over])
+    return woken + executions.wake(tx, WaitKind.APPLICATION, {resource.application_id for resource in over})
+
+
+_OVER = frozenset({ResourceState.FAILED, ResourceState.BLOCKED, ResourceState.TERMINATED})

@@ -1,0 +1,65 @@
+"""Column types and SQL constructs that mean the same on SQLite and PostgreSQL."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import TypeDecorator
+
+Identity = BigInteger().with_variant(Integer(), "sqlite")
+"""An autoincrementing primary key: SQLite gives row ids only to INTEGER."""
+
+JsonColumn = JSON().with_variant(JSONB(), "postgresql")
+
+Sealed = LargeBinary
+"""Bytes that only `sealing` reads."""
+
+String = Text
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in UTC. SQLite keeps text that sorts as time; PostgreSQL keeps timestamptz."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class database_now(ColumnElement[datetime]):  # noqa: N801 - reads as SQL
+    """The database's clock, not the transaction's start: leases are judged on it."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(database_now, "postgresql")
+def _now_postgresql(_element: object, _compiler: object, **_options: object) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(database_now, "sqlite")
+def _now_sqlite(_element: object, _compiler: object, **_options: object) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+def dump_json(value: object) -> str:
+    """Compact JSON; keys keep their order."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def load_json(text: str | bytes) -> Any:
+    return json.loads(text)
