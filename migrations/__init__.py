@@ -1,0 +1,1 @@
+"""The database's history. Nothing here imports the engine: a migration means the same for ever."""
