@@ -47,7 +47,7 @@ def execute(
     Inputs are checked at once. With `from_text` they are texts, as from a command line. The answer is None when a
     resource request found everything as wanted. Raises NotFound, Invalid (every problem), Conflict.
     """
-    provider, found = _workflow(platform, workflow)
+    provider, found = workflow_named(platform, workflow)
     where = environment_names.checked(environment) if environment else DEFAULT_ENVIRONMENT
     if found.category is WorkflowCategory.PROVISIONER:
         return _provision(platform, actor, found, inputs, where, from_text=from_text, key=idempotency_key)
@@ -81,7 +81,8 @@ def _id(handle: JsonObject) -> ExecutionId | None:
     return ExecutionId(value) if isinstance(value, int) else None
 
 
-def _workflow(platform: Platform, name: str) -> tuple[Provider, ProviderWorkflow]:
+def workflow_named(platform: Platform, name: str) -> tuple[Provider, ProviderWorkflow]:
+    """Raises NotFound."""
     found = platform.providers.registry.workflow(name)
     if found is None:
         known = [w.name for p in platform.providers.registry.providers for w in p.workflows.values()]
@@ -99,20 +100,7 @@ def _provision(
     from_text: bool,
     key: str | None,
 ) -> ExecutionId | None:
-    """`app_name` and `resource_name` say for whom; everything else are the resource's params."""
-    kind = _type_made_by(platform, found)
-    application = inputs.get("app_name")
-    if not isinstance(application, str) or not application:
-        raise Invalid(
-            f"`{found.name}` provisions a `{kind}` for an application: say which.",
-            code="missing_application",
-            hint="Add the input `app_name` (and, if you like, `resource_name`), or use a golden path.",
-        )
-    given = {name: value for name, value in inputs.items() if name not in {"app_name", "resource_name"}}
-    if from_text:
-        given = parameters.bind(found.definition.parameters, given, from_text=True, allow_unknown=True)
-    name = str(inputs.get("resource_name") or kind)
-    wanted = ResourceWanted(application, where, name, kind, given)
+    wanted = resource_wanted(platform, found, inputs, where, from_text=from_text)
     request: JsonObject = {"workflow": found.name, "inputs": inputs, "environment": where}
     with platform.store.begin() as tx:
 
@@ -125,7 +113,27 @@ def _provision(
     return _id(handle)
 
 
-def _type_made_by(platform: Platform, found: ProviderWorkflow) -> str:
+def resource_wanted(
+    platform: Platform, found: ProviderWorkflow, inputs: JsonObject, where: str, *, from_text: bool = False
+) -> ResourceWanted:
+    """The resource that naming a provisioner asks for: `app_name` and `resource_name` say for whom, the rest are params."""
+    kind = type_made_by(platform, found)
+    application = inputs.get("app_name")
+    if not isinstance(application, str) or not application:
+        raise Invalid(
+            f"`{found.name}` provisions a `{kind}` for an application: say which.",
+            code="missing_application",
+            hint="Add the input `app_name` (and, if you like, `resource_name`), or use a golden path.",
+        )
+    given = {name: value for name, value in inputs.items() if name not in {"app_name", "resource_name"}}
+    if from_text:
+        given = parameters.bind(found.definition.parameters, given, from_text=True, allow_unknown=True)
+    name = str(inputs.get("resource_name") or kind)
+    return ResourceWanted(application, where, name, kind, given)
+
+
+def type_made_by(platform: Platform, found: ProviderWorkflow) -> str:
+    """The resource type a provisioner creates. Raises Conflict for one that changes or removes."""
     for provider in platform.providers.registry.providers:
         for kind in provider.resource_types:
             create = kind.operations.get(Operation.CREATE)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.domain.plan import Action
+from engine.domain.plan import Action, Plan
 from engine.domain.planner import Current
 from engine.domain.resource import ResourceKey
 from engine.domain.spec import DEFAULT_CLASS, ResourceDeclaration, Spec
@@ -73,6 +73,29 @@ def ask_for_resource(tx: Transaction, platform: Platform, actor: Actor, wanted: 
     )
     resource = now[item.key].resource
     return Asked(resource.id, ids[0] if ids else resource.execution_id if resource.in_progress else None)
+
+
+def plan_of_request(tx: Transaction, platform: Platform, wanted: ResourceWanted) -> Plan:
+    """What `ask_for_resource` would do, reading only. Raises Invalid."""
+    application = applications.find(tx, wanted.application, wanted.environment)
+    spec = _as_spec(wanted)
+    current = current_state(
+        tx,
+        platform,
+        application=wanted.application,
+        application_id=application.id if application else None,
+        environment=wanted.environment,
+        spec=spec,
+        locked=False,
+    )
+    return plan_for(
+        platform,
+        application=wanted.application,
+        environment=wanted.environment,
+        spec=spec,
+        current=current,
+        partial=True,
+    )
 
 
 def _as_spec(wanted: ResourceWanted) -> Spec:
