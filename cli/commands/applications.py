@@ -1,0 +1,144 @@
+"""Applications: list, status, env, delete, graph-export, environments."""
+
+from typing import Annotated
+
+import typer
+
+from cli.options import Application, Environment, Wait, Yes
+from cli.session import note, print_fields, print_table, say, session_of
+from cli.text import as_object, as_objects, as_text, clean, dotenv
+from engine.domain.values import JsonObject
+
+
+def listed(ctx: typer.Context, environment: Environment = None) -> None:
+    """List applications with their state."""
+    session = session_of(ctx)
+    with session.api() as api:
+        items = list(api.every("/api/applications", {"environment": environment}))
+    columns = ("name", "environment", "status", "version", "resource_count", "updated_at")
+    session.show(
+        [*items],
+        lambda: print_table(
+            ("name", "environment", "status", "version", "resources", "updated"),
+            [[item.get(key) for key in columns] for item in items],
+            empty="No applications. Deploy one: innominatus-ctl deploy FILE",
+        ),
+    )
+
+
+def status(ctx: typer.Context, app: Application, environment: Environment = None) -> None:
+    """Show an application and its resources."""
+    session = session_of(ctx)
+    with session.api() as api:
+        found = api.get(path_of(app), {"environment": environment})
+
+    def table() -> None:
+        print_fields({key: found.get(key) for key in ("name", "environment", "status", "version", "created_by")})
+        say()
+        print_resources(as_objects(found.get("resources")))
+
+    session.show(found, table)
+
+
+def print_resources(items: list[JsonObject]) -> None:
+    """Resources as a table; errors stand below it, whole."""
+    print_table(
+        ("id", "resource", "state", "provider", "updated"),
+        [[r.get(k) for k in ("id", "resource", "state", "provider_id", "updated_at")] for r in items],
+        empty="No resources.",
+    )
+    for item in items:
+        if error := as_text(item.get("error_message")):
+            say(clean(f"\n{as_text(item.get('resource'))}: {error}"))
+
+
+def env(
+    ctx: typer.Context,
+    app: Application,
+    environment: Environment = None,
+    container: Annotated[str | None, typer.Option(help="The container; needed when there are several.")] = None,
+) -> None:
+    """Print the resolved variables of an application, secrets included, as NAME=value lines that sh can read."""
+    from engine.errors import Invalid, NotFound, quoted
+
+    session = session_of(ctx)
+    with session.api() as api:
+        query = {"environment": environment, "reveal": "true"}
+        answer = as_object(api.get(f"{path_of(app)}/variables", query).get("containers"))
+    found = {
+        name: {key: str(value) for key, value in as_object(values).items()} for name, values in sorted(answer.items())
+    }
+    if container is not None and container not in found:
+        raise NotFound("container", container, known=found, hint=f"There are: {quoted(found)}.")
+    chosen = found if container is None else {container: found[container]}
+    if not session.plain:
+        session.show({name: {**values} for name, values in chosen.items()}, lambda: None)
+        return
+    if len(chosen) > 1 and _differ(list(chosen.values())):
+        raise Invalid(
+            f"`{app}` has several containers whose variables contradict each other.",
+            code="several_containers",
+            hint=f"Choose one with --container: {quoted(chosen)}.",
+        )
+    merged = {name: value for values in chosen.values() for name, value in values.items()}
+    typer.echo(dotenv(merged), nl=False)
+
+
+def _differ(containers: list[dict[str, str]]) -> bool:
+    seen: dict[str, str] = {}
+    return any(seen.setdefault(name, value) != value for values in containers for name, value in values.items())
+
+
+def delete(
+    ctx: typer.Context, app: Application, environment: Environment = None, *, yes: Yes = False, wait: Wait = False
+) -> None:
+    """Delete an application and what only it uses, in reverse order. The plan is shown first."""
+    from cli.plans import agree, print_plan
+    from cli.progress import follow_deletion
+
+    session = session_of(ctx)
+    with session.api() as api:
+        query = {"environment": environment}
+        plan = api.delete(path_of(app), {**query, "dry_run": True})
+        if session.plain:
+            print_plan(as_object(plan.get("plan")))
+        if not yes:
+            agree(f"Delete `{app}`?")
+        done = api.delete(path_of(app), {**query, "plan_hash": as_text(plan.get("plan_hash"))})
+        if wait:
+            follow_deletion(api, app, environment, quiet=not session.plain)
+        session.show(done, lambda: say(f"Deleted {app}." if wait else f"Deleting {app}."))
+    if not wait and session.plain:
+        note(f"Follow it: innominatus-ctl status {app}")
+
+
+def graph_export(
+    ctx: typer.Context,
+    app: Application,
+    environment: Environment = None,
+    form: Annotated[str, typer.Option("--format", "-f", help="tree, mermaid, dot or json.")] = "tree",
+) -> None:
+    """Print the graph of an application: what exists and why."""
+    with session_of(ctx).api() as api:
+        text = api.text(f"/api/graph/{quote(app)}/export", {"format": form, "environment": environment})
+    typer.echo(clean(text).rstrip("\n"))
+
+
+def environments(ctx: typer.Context) -> None:
+    """List environments with the number of their applications."""
+    session = session_of(ctx)
+    with session.api() as api:
+        items = as_objects(api.get("/api/environments").get("items"))
+    columns = list(items[0]) if items else ["name"]
+    session.show([*items], lambda: print_table(columns, [[item.get(key) for key in columns] for item in items]))
+
+
+def quote(name: str) -> str:
+    """A name as one segment of a path."""
+    from urllib.parse import quote as quoted_url
+
+    return quoted_url(name, safe="") if name not in {".", ".."} else name.replace(".", "%2E")
+
+
+def path_of(app: str) -> str:
+    return f"/api/applications/{quote(app)}"

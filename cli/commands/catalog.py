@@ -1,0 +1,83 @@
+"""What the platform offers and who is asking: providers, provider, stats, whoami."""
+
+from typing import Annotated
+
+import typer
+
+from cli.commands.applications import quote
+from cli.session import print_fields, print_table, say, session_of
+from cli.text import as_object, as_objects, as_text, shown
+from engine.domain.values import Json, JsonObject
+
+
+def providers(ctx: typer.Context) -> None:
+    """List providers with the resource types they make."""
+    session = session_of(ctx)
+    with session.api() as api:
+        items = as_objects(api.get("/api/providers").get("items"))
+    columns = ("name", "version", "resource_types", "golden_paths", "description")
+    session.show(
+        [*items],
+        lambda: print_table(
+            [name.replace("_", " ") for name in columns],
+            [[_words(item.get(name)) for name in columns] for item in items],
+            empty="No providers.",
+        ),
+    )
+
+
+def _words(value: Json) -> Json:
+    return ", ".join(shown(item) for item in value) if isinstance(value, list) else value
+
+
+def provider(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Show a provider: resource types with their operations, and workflows."""
+    session = session_of(ctx)
+    with session.api() as api:
+        found = api.get(f"/api/providers/{quote(name)}")
+    session.show(found, lambda: _print(found))
+
+
+def _print(found: JsonObject) -> None:
+    print_fields({key: found.get(key) for key in ("name", "version", "category", "description", "digest")})
+    say()
+    kinds = as_objects(found.get("resource_types"))
+    print_table(
+        ("type", "operations", "outputs", "description"),
+        [
+            [
+                kind.get("type"),
+                ", ".join(as_object(kind.get("operations"))),
+                ", ".join(as_text(output.get("name")) for output in as_objects(kind.get("outputs"))),
+                kind.get("description"),
+            ]
+            for kind in kinds
+        ],
+        empty="No resource types.",
+    )
+    say()
+    columns = ("name", "category", "operation", "description")
+    workflows = as_objects(found.get("workflows"))
+    print_table(("workflow", *columns[1:]), [[item.get(key) for key in columns] for item in workflows])
+
+
+def stats(ctx: typer.Context) -> None:
+    """Count what there is."""
+    session = session_of(ctx)
+    with session.api() as api:
+        found = api.get("/api/stats")
+    session.show(found, lambda: print_fields({name: _counts(value) for name, value in found.items()}))
+
+
+def _counts(value: Json) -> Json:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(count)}" for name, count in value.items()) or "none"
+    return value
+
+
+def whoami(ctx: typer.Context) -> None:
+    """Say which server this is and as whom it knows you."""
+    session = session_of(ctx)
+    with session.api() as api:
+        found: JsonObject = {"server": api.url, **api.get("/api/auth/whoami")}
+    session.show(found, lambda: print_fields(found))

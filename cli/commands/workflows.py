@@ -1,0 +1,244 @@
+"""Workflows: list-workflows, workflow (show, logs, retry, cancel, continue), list-goldenpaths, run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.commands.applications import quote
+from cli.options import Environment, Wait
+from cli.session import note, print_fields, print_table, say, session_of
+from cli.text import as_number, as_object, as_objects, as_text, clean, shown
+from engine.domain.values import Json, JsonObject
+from engine.errors import Invalid
+
+Id = Annotated[int, typer.Argument(metavar="ID", help="The execution's number.")]
+verbs = typer.Typer(help="Show an execution (`workflow ID`), read its logs, repeat, cancel or continue it.")
+_COLUMNS = ("id", "application_name", "workflow_name", "status", "completed_steps", "total_steps", "duration_ms")
+
+
+def listed(
+    ctx: typer.Context,
+    app: Annotated[str | None, typer.Option("--app", "-a", help="Of this application only.")] = None,
+    search: Annotated[str | None, typer.Option(help="Whose workflow has this in its name.")] = None,
+    status: Annotated[str | None, typer.Option("--status", "-s", help="In this state only.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+) -> None:
+    """List executions, newest first."""
+    session = session_of(ctx)
+    with session.api() as api:
+        query = {"app": app, "search": search, "status": status}
+        items = list(api.every("/api/workflows", query, most=limit))
+    heads = ("id", "application", "workflow", "status", "done", "steps", "ms", "error")
+    session.show(
+        [*items],
+        lambda: print_table(
+            heads,
+            [[*(run.get(name) for name in _COLUMNS), _first_line(run.get("error_message"))] for run in items],
+            empty="No executions.",
+        ),
+    )
+
+
+def _first_line(value: Json) -> str:
+    return as_text(value).partition("\n")[0][:120]
+
+
+@verbs.command("show")
+@verbs.command("detail")
+def show(ctx: typer.Context, execution: Id) -> None:
+    """Show one execution with its steps."""
+    session = session_of(ctx)
+    with session.api() as api:
+        found = api.get(f"/api/workflows/{execution}")
+    session.show(found, lambda: print_execution(found))
+
+
+def print_execution(found: JsonObject) -> None:
+    names = ("id", "workflow_name", "provider", "application_name", "status", "attempt", "actor", "duration_ms")
+    print_fields({name: found.get(name) for name in (*names, "reason")})
+    if error := as_text(found.get("error_message")):
+        say(clean(f"\n{error}"))
+    say()
+    columns = ("step_number", "step_name", "step_type", "status", "attempt", "duration_ms")
+    print_table(
+        ("#", "step", "type", "status", "attempt", "ms", "error"),
+        [
+            [*(step.get(name) for name in columns), _first_line(step.get("error_message"))]
+            for step in as_objects(found.get("steps"))
+        ],
+        empty="No step has begun.",
+    )
+    if outputs := as_object(found.get("outputs")):
+        say("\noutputs")
+        print_fields({f"  {name}": value for name, value in outputs.items()})
+
+
+@verbs.command()
+def logs(
+    ctx: typer.Context,
+    execution: Id,
+    step: Annotated[str | None, typer.Option(help="Of this step only.")] = None,
+) -> None:
+    """Print the logs of an execution's steps, every attempt."""
+    session = session_of(ctx)
+    with session.api() as api:
+        items = as_objects(api.get(f"/api/workflows/{execution}/logs", {"step": step}).get("items"))
+
+    def table() -> None:
+        for item in items:
+            title = (
+                f"{shown(item.get('step_name'))} ({shown(item.get('status'))}, attempt {shown(item.get('attempt'))})"
+            )
+            say(f"--- {title}")
+            if text := as_text(item.get("log")):
+                say(clean(text).rstrip("\n"))
+
+    session.show([*items], table)
+
+
+@verbs.command()
+def retry(ctx: typer.Context, execution: Id, *, wait: Wait = False) -> None:
+    """Repeat a failed execution; finished steps are kept."""
+    session = session_of(ctx)
+    with session.api() as api:
+        done = api.post(f"/api/workflows/{execution}/retry")
+    started = as_number(done.get("execution_id")) or as_number(done.get("id")) or execution
+    _answer(ctx, done, f"Execution {started} runs again.", started if wait else None)
+
+
+@verbs.command()
+def cancel(ctx: typer.Context, execution: Id) -> None:
+    """End an execution; what runs is stopped."""
+    with session_of(ctx).api() as api:
+        done = api.post(f"/api/workflows/{execution}/cancel")
+    _answer(ctx, done, f"Execution {execution} is being cancelled.", None)
+
+
+@verbs.command("continue")
+def go_on(
+    ctx: typer.Context,
+    execution: Id,
+    step: Annotated[str | None, typer.Argument(help="The waiting step; needed when several wait.")] = None,
+) -> None:
+    """Continue a step that waits for a person."""
+    with session_of(ctx).api() as api:
+        if step is None:
+            steps = as_objects(api.get(f"/api/workflows/{execution}").get("steps"))
+            waiting = [
+                as_text(one.get("step_name"))
+                for one in steps
+                if one.get("status") == "waiting" and as_object(one.get("waits_for")).get("kind") == "person"
+            ]
+            if len(waiting) != 1:
+                hint = f"Waiting: {', '.join(waiting)}." if waiting else "No step of it waits for a person."
+                raise Invalid("Which step shall go on?", code="which_step", hint=hint)
+            step = waiting[0]
+        done = api.post(f"/api/workflows/{execution}/steps/{quote(step)}/continue")
+    _answer(ctx, done, f"Step {step} goes on.", None)
+
+
+def golden_paths(ctx: typer.Context) -> None:
+    """List what can be run: golden paths with their parameters."""
+    session = session_of(ctx)
+    with session.api() as api:
+        items = as_objects(api.get("/api/golden-paths").get("items"))
+    session.show(
+        [*items],
+        lambda: print_table(
+            ("name", "provider", "parameters", "description"),
+            [[path.get("name"), path.get("provider"), _parameters(path), path.get("description")] for path in items],
+            empty="No golden paths.",
+        ),
+    )
+
+
+def _parameters(path: JsonObject) -> str:
+    found = as_objects(path.get("parameters"))
+    return ", ".join(as_text(item.get("name")) + ("*" if item.get("required") else "") for item in found)
+
+
+def run(
+    ctx: typer.Context,
+    golden_path: Annotated[str, typer.Argument(metavar="GOLDENPATH", help="Its name.")],
+    inputs: Annotated[Path | None, typer.Argument(metavar="[INPUTS.yaml]", help="Inputs as a YAML mapping.")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="One input.")] = None,
+    environment: Environment = None,
+    *,
+    wait: Wait = False,
+) -> None:
+    """Run a golden path."""
+    given = _inputs(inputs)
+    texts = _texts(param or [])
+    body: JsonObject = {"inputs": {**given, **_as_declared(ctx, golden_path, texts)}, "environment": environment}
+    with session_of(ctx).api() as api:
+        done = api.post(f"/api/workflows/golden-paths/{quote(golden_path)}/execute", body)
+    execution = as_number(done.get("execution_id")) or as_number(done.get("id"))
+    _answer(ctx, done, f"Execution {execution} runs {golden_path}.", execution if wait else None)
+
+
+def _texts(params: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in params:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise Invalid(f"`{item}` is not NAME=VALUE.", code="invalid_param", hint="Write --param size=small.")
+        found[name] = value
+    return found
+
+
+def _inputs(file: Path | None) -> JsonObject:
+    if file is None:
+        return {}
+    from cli.commands.deploy import read_text
+    from engine.domain.yaml_source import load
+
+    source = load(read_text(file), file=str(file))
+    if source.problems:
+        raise Invalid("The inputs cannot be read.", source.problems, code="invalid_inputs")
+    if source.value is not None and not isinstance(source.value, dict):
+        raise Invalid("The inputs are not a mapping.", code="invalid_inputs", hint="Write `name: value` lines.")
+    return source.value or {}
+
+
+def _as_declared(ctx: typer.Context, golden_path: str, texts: dict[str, str]) -> JsonObject:
+    """Texts of the command line as values of the types that the golden path declares."""
+    if not texts:
+        return {}
+    with session_of(ctx).api() as api:
+        path = api.get(f"/api/golden-paths/{quote(golden_path)}")
+    types = {as_text(item.get("name")): as_text(item.get("type")) for item in as_objects(path.get("parameters"))}
+    return {name: _typed(value, types.get(name, "string")) for name, value in texts.items()}
+
+
+def _typed(text: str, type: str) -> Json:
+    """What cannot be read as its type stays a text: the server says what is wrong with it."""
+    import json
+
+    if type in {"int", "integer", "bool", "boolean", "number", "float", "list", "array", "object", "map"}:
+        try:
+            value: Json = json.loads(text)
+        except ValueError:
+            return text
+        return value
+    return text
+
+
+def _answer(ctx: typer.Context, done: JsonObject, words: str, execution: int | None) -> None:
+    """Say what was started; follow it to its end where `execution` is given."""
+    from cli.progress import follow_execution
+
+    session = session_of(ctx)
+    if not execution:
+        session.show(done, lambda: say(words))
+        return
+    if session.plain:
+        say(words)
+    with session.api() as api:
+        ended = follow_execution(api, execution, quiet=not session.plain)
+    session.show(ended, lambda: print_execution(ended))
+    if ended.get("status") == "waiting":
+        note(f"It waits for a person: innominatus-ctl workflow continue {execution}")
+    if ended.get("status") in {"failed", "cancelled"}:
+        note(f"Look closer: innominatus-ctl workflow logs {execution}")
+        raise typer.Exit(1)

@@ -1,0 +1,59 @@
+"""`serve.json`: how others on this machine find the process that holds a data directory."""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+_FILE = "serve.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A process with open doors: its number and the address of its REST and MCP."""
+
+    pid: int
+    url: str
+
+
+def announce(data_dir: Path, url: str) -> None:
+    """Write where this process listens, readable by the owner only, whole or not at all."""
+    draft = data_dir / f".{_FILE}-{secrets.token_hex(4)}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"pid": os.getpid(), "url": url}, file)
+    draft.replace(data_dir / _FILE)
+
+
+def withdraw(data_dir: Path) -> None:
+    """Remove what this process announced; what another one wrote since then stays."""
+    found = _read(data_dir)
+    if found is not None and found.pid == os.getpid():
+        (data_dir / _FILE).unlink(missing_ok=True)
+
+
+def find(data_dir: Path) -> Live | None:
+    """The live process of a data directory; None when there is none, or only what a killed one left behind."""
+    found = _read(data_dir)
+    return found if found is not None and _alive(found.pid) else None
+
+
+def _read(data_dir: Path) -> Live | None:
+    try:
+        written = json.loads((data_dir / _FILE).read_text())
+        return Live(int(written["pid"]), str(written["url"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -1,0 +1,12 @@
+"""Arguments and options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Application = Annotated[str, typer.Argument(metavar="APP", help="The application's name.")]
+Environment = Annotated[
+    str | None, typer.Option("--environment", "-e", help="The environment; `default` unless the spec names one.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end and show the progress.")]

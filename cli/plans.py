@@ -1,0 +1,53 @@
+"""How a plan reads on a terminal, and how a person agrees to it."""
+
+import sys
+
+import typer
+
+from cli.session import STYLES, console, say
+from cli.text import as_object, as_objects, as_text, shown
+from engine.domain.values import JsonObject
+from engine.errors import Invalid
+
+_SIGNS = {"create": "+", "update": "~", "delete": "-", "retain": "!", "kept": "=", "blocked": "x", "unchanged": " "}
+
+
+def print_plan(plan: JsonObject) -> None:
+    """What would happen, resource by resource, with the reason and each changed value."""
+    from rich.text import Text
+
+    target = console()
+    for item in as_objects(plan.get("items")):
+        action = as_text(item.get("action"))
+        line = Text()
+        line.append(f"  {_SIGNS.get(action, '?')} {action:<9} ", style=STYLES.get(action, "dim"))
+        line.append(shown(item.get("resource")))
+        maker = " ".join(shown(item[key]) for key in ("provider", "workflow") if key in item)
+        if maker and action not in {"unchanged", "kept"}:
+            line.append(f"  ({maker})", style="dim")
+        if reason := shown(item.get("reason")):
+            line.append(f"  {reason}", style="dim")
+        target.print(line)
+        for change in as_objects(item.get("changes")):
+            before, after = (shown(change.get(side)) or "nothing" for side in ("before", "after"))
+            target.print(Text(f"      {shown(change.get('path'))}: {before} -> {after}", style="dim"))
+    say(f"Plan: {shown(plan.get('summary'))}")
+
+
+def print_warnings(answer: JsonObject) -> None:
+    for warning in as_objects(answer.get("warnings")):
+        place = f"line {shown(warning['line'])}: " if "line" in warning else ""
+        fix = f" — {shown(warning.get('fix'))}" if warning.get("fix") else ""
+        say(f"  warning: {place}{shown(warning.get('path'))}: {shown(warning.get('message'))}{fix}")
+
+
+def plan_of(answer: JsonObject) -> JsonObject:
+    return as_object(answer.get("plan"))
+
+
+def agree(question: str) -> None:
+    """Ask the person at the terminal; without one, or with a no, nothing is done."""
+    if not sys.stdin.isatty():
+        raise Invalid(f"{question} There is nobody to ask.", code="not_confirmed", hint="Say --yes.")
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)

@@ -1,0 +1,49 @@
+"""Text that comes from specs, logs and outputs, made fit for a terminal and for a shell."""
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from engine.domain.values import Json, JsonObject
+
+# Everything a terminal could obey, and marks that reorder what is read; tabs and line ends are harmless.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """The text with control characters spelled out, so that nothing in it drives the terminal."""
+    return _UNSAFE.sub(lambda found: found.group().encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+
+
+def shown(value: Json) -> str:
+    """One value in one line of a table."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (dict, list)):
+        import json
+
+        return clean(json.dumps(value, ensure_ascii=False))
+    return clean(str(value)).replace("\n", " ")
+
+
+def dotenv(variables: Mapping[str, str]) -> str:
+    """`NAME=value` lines that `sh` reads back as they were, whatever the values hold."""
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def as_object(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def as_objects(value: Json) -> list[JsonObject]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def as_text(value: Json) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def as_number(value: Json) -> int:
+    return value if isinstance(value, int) else 0
