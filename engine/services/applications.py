@@ -319,7 +319,7 @@ def _view(tx: Transaction, found: Application, versions: Mapping[ApplicationId, 
 
 def status_of(application: Application, owned: tuple[Resource, ...]) -> str:
     """`active`, `in_progress`, `failed`, `degraded`, `deleting` or `deleted`."""
-    states = {resource.state for resource in owned}
+    states = {resource.state for resource in owned if not resource.awaits_turn}
     if ResourceState.FAILED in states:
         return "failed"
     if application.deleted_at is not None:
@@ -336,6 +336,17 @@ def spec_of(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRON
         newest = applications.newest_spec(tx, found.id)
     if newest is None:
         raise NotFound("spec", name)
+    return newest
+
+
+def spec_revealed(
+    platform: Platform, actor: Actor, name: str, *, environment: str = DEFAULT_ENVIRONMENT
+) -> SubmittedVersion:
+    """The newest document as it was sent, secrets included; who read it stands in the timeline. Raises NotFound."""
+    newest = spec_of(platform, name, environment=environment)
+    with platform.store.begin() as tx:
+        found = existing(tx, name, environment)
+        events.record(tx, [application_event(found, "spec.revealed", actor, version=newest.version)])
     return newest
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from engine.domain.event import Event
 from engine.domain.execution import FINAL
 from engine.domain.resource import Resource, ResourceState
-from engine.domain.values import Actor, ExecutionId, ResourceId
+from engine.domain.values import Actor, ExecutionId, Json, ResourceId
 from engine.errors import Conflict, Invalid, NotFound
 from engine.services.platform import Page, Platform
 from engine.services.retrying import restart
@@ -97,6 +97,22 @@ def find(platform: Platform, name: str, *, application: str | None = None) -> Re
         choices = ", ".join(f"{resource.id} ({resource.key})" for resource in matching[:10])
         raise Conflict(f"`{name}` names several resources.", code="ambiguous", hint=f"Use the number: {choices}.")
     return get(platform, matching[0].id)
+
+
+def revealed(platform: Platform, actor: Actor, resource_id: ResourceId) -> ResourceDetails:
+    """The same as `get`, for showing secrets to a person: who did it stands in the timeline. Raises NotFound."""
+    details = get(platform, resource_id)
+    shown: list[Json] = sorted(details.resource.secret_outputs)
+    fact = Event(
+        "resource.revealed",
+        str(actor),
+        application_id=details.resource.application_id,
+        resource_id=resource_id,
+        data={"outputs": shown},
+    )
+    with platform.store.begin() as tx:
+        events.record(tx, [fact])
+    return details
 
 
 def retry(platform: Platform, actor: Actor, resource_id: ResourceId) -> ExecutionId:

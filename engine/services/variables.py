@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
+from engine.domain.event import Event
 from engine.domain.placeholders import PlaceholderError, resolver
 from engine.domain.spec import DEFAULT_ENVIRONMENT, WORKLOAD
-from engine.domain.values import Json
+from engine.domain.values import Actor, Json
 from engine.domain.workload import resolve_workload
 from engine.errors import Conflict, NotFound
 from engine.services.applications import existing
 from engine.services.platform import Platform
-from engine.store import resources
+from engine.store import events, resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,17 @@ def of_application(platform: Platform, name: str, *, environment: str = DEFAULT_
         for container, values in containers.items()
     }
     return Variables(containers, hidden)
+
+
+def revealed(platform: Platform, actor: Actor, name: str, *, environment: str = DEFAULT_ENVIRONMENT) -> Variables:
+    """The same, for showing secrets to a person: who did it stands in the timeline before they see anything."""
+    found = of_application(platform, name, environment=environment)
+    with platform.store.begin() as tx:
+        application = existing(tx, name, environment)
+        shown: list[Json] = [f"{container}.{key}" for container, keys in found.secret.items() for key in sorted(keys)]
+        fact = Event("variables.revealed", str(actor), application_id=application.id, data={"variables": shown})
+        events.record(tx, [fact])
+    return found
 
 
 def _variables(containers: Json) -> dict[str, dict[str, str]]:

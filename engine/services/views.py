@@ -1,8 +1,10 @@
 """How nouns look as JSON, the same through every door. Secrets are masked here; `reveal` is for the person at the keyboard."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
+from engine.domain.application import SubmittedVersion
 from engine.domain.changes import MASK
 from engine.domain.event import Event
 from engine.domain.execution import StepState
@@ -14,7 +16,9 @@ from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Parameter
 from engine.errors import Problem
 from engine.services.applications import ApplicationView, Submission
+from engine.services.overview import Overview
 from engine.services.resources import ResourceDetails
+from engine.services.variables import Variables
 
 
 def moment(value: datetime | None) -> str | None:
@@ -145,6 +149,53 @@ def event(fact: Event) -> JsonObject:
         "actor": fact.actor,
         "execution_id": fact.execution_id,
         "data": fact.data,
+    }
+
+
+def timeline_event(fact: Event) -> JsonObject:
+    """An event where it stands alone: with what it is about."""
+    return {**event(fact), "application_id": fact.application_id, "resource_id": fact.resource_id}
+
+
+def spec_version(found: SubmittedVersion) -> JsonObject:
+    """A submitted version without its text, which may hold secrets."""
+    return {
+        "version": found.version,
+        "digest": found.digest,
+        "submitted_by": found.submitted_by,
+        "submitted_at": moment(found.submitted_at),
+    }
+
+
+def variables(found: Variables, *, reveal: bool = False) -> JsonObject:
+    containers: dict[str, Json] = {
+        container: {
+            key: MASK if key in found.secret.get(container, ()) and not reveal else value
+            for key, value in values.items()
+        }
+        for container, values in found.containers.items()
+    }
+    secret: dict[str, Json] = {container: [*sorted(keys)] for container, keys in found.secret.items()}
+    return {"containers": containers, "secret": secret}
+
+
+def overview(found: Overview) -> JsonObject:
+    """Counts; terminated resources stand in `resources_by_state` only."""
+    by_state, by_type = Counter[str](), Counter[str]()
+    for (kind, state), count in found.resources.items():
+        by_state[state] += count
+        if state != "terminated":
+            by_type[kind] += count
+    return {
+        "applications": found.applications,
+        "environments": found.environments,
+        "providers": found.providers,
+        "golden_paths": found.golden_paths,
+        "resources": by_type.total(),
+        "resources_by_type": dict(sorted(by_type.items())),
+        "resources_by_state": dict(sorted(by_state.items())),
+        "executions": sum(found.executions.values()),
+        "executions_by_state": dict(sorted(found.executions.items())),
     }
 
 

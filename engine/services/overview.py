@@ -1,0 +1,56 @@
+"""The platform in numbers, and whether it can work at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from engine.errors import Unavailable
+from engine.services.platform import Platform
+from engine.store import applications, events, executions, resources
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`resources` are counted per (type, state), `executions` per state; both hold everything that ever was."""
+
+    applications: int
+    environments: int
+    providers: int
+    golden_paths: int
+    resources: Mapping[tuple[str, str], int]
+    executions: Mapping[str, int]
+
+
+def of_platform(platform: Platform) -> Overview:
+    registry = platform.providers.registry
+    with platform.store.read() as tx:
+        environments = applications.environments(tx)
+        return Overview(
+            applications=sum(count for _, count in environments),
+            environments=len(environments),
+            providers=len(registry.providers),
+            golden_paths=sum(len(provider.golden_paths) for provider in registry.providers),
+            resources=resources.counts(tx),
+            executions=executions.counts(tx),
+        )
+
+
+def events_between(platform: Platform, after: int, up_to: int | None = None) -> tuple[dict[str, int], int]:
+    """How many events of each kind have an id above `after` (and not above `up_to`), and the newest id counted."""
+    with platform.store.read() as tx:
+        return events.tally(tx, after=after, up_to=up_to)
+
+
+def check_database(platform: Platform) -> None:
+    """Return when the database answers. Raises Unavailable, whose message names no address and no user."""
+    try:
+        with platform.store.read() as tx:
+            _ = tx.now
+    except Exception as error:
+        logger.warning("database.unreachable", error=repr(error))
+        raise Unavailable(
+            "The database does not answer.", code="database", hint="The server's log says why; it is asked again."
+        ) from error
