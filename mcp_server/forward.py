@@ -1,0 +1,146 @@
+"""MCP over stdio for a server that runs elsewhere: every request goes to its streamable HTTP endpoint.
+
+Each request is a connection of its own in the stateless era of the protocol, so a restart of the server in between
+loses nothing, and starting costs no round trip. The era in which the client speaks is its own affair.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import anyio
+import httpx2
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server import Server
+from mcp.server.context import ServerRequestContext
+from mcp.server.stdio import stdio_server
+from mcp.shared.dispatcher import ProgressFnT
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    GetPromptRequest,
+    GetPromptResult,
+    ListPromptsRequest,
+    ListPromptsResult,
+    ListResourcesRequest,
+    ListResourcesResult,
+    ListResourceTemplatesRequest,
+    ListResourceTemplatesResult,
+    ListToolsRequest,
+    ListToolsResult,
+    ReadResourceRequest,
+    ReadResourceResult,
+    Request,
+    RequestParams,
+    Result,
+    TextContent,
+)
+from mcp_types.version import LATEST_MODERN_VERSION
+
+from mcp_server.instructions import INSTRUCTIONS
+
+R = TypeVar("R", bound=Result)
+P = TypeVar("P", bound=RequestParams)
+Call = ServerRequestContext["Remote", object]
+
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 90.0
+"""Longer than the longest wait of a tool."""
+
+
+class Remote:
+    """The far server. `send` raises MCPError with a sentence that says what to do."""
+
+    def __init__(self, url: str, http: httpx2.AsyncClient) -> None:
+        self.url = url
+        self._http = http
+
+    async def send(self, request: Request[Any, Any], answer: type[R], progress: ProgressFnT | None = None) -> R:
+        try:
+            transport = streamable_http_client(self.url, http_client=self._http)
+            async with Client(transport, mode=LATEST_MODERN_VERSION) as client:
+                return await client.session.send_request(request, answer, progress_callback=progress)
+        except* MCPError as group:
+            raise _only(group) from None
+        except* (httpx2.HTTPError, OSError) as group:
+            raise MCPError(INTERNAL_ERROR, self.unreachable()) from group
+
+    def unreachable(self) -> str:
+        return f"The innominatus server at {self.url} does not answer. Is it running (`innominatus serve`)?"
+
+
+def _only(group: BaseExceptionGroup[MCPError]) -> MCPError:
+    """The first error of a group; one request fails in one way."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    assert isinstance(first, MCPError)
+    return first
+
+
+def run_forwarder(url: str, token: str) -> None:
+    """Serve one client on stdin and stdout until it closes stdin, by the server at `url` (ending in `/mcp`)."""
+    anyio.run(_serve, forwarder(url, token))
+
+
+def forwarder(url: str, token: str, *, http: httpx2.AsyncClient | None = None) -> Server["Remote"]:
+    """The server that forwards. `http` is for tests."""
+
+    @asynccontextmanager
+    async def connected(_: Server[Remote]) -> AsyncGenerator[Remote]:
+        timeout = httpx2.Timeout(_CONNECT_SECONDS, read=_ANSWER_SECONDS)
+        async with http or httpx2.AsyncClient(headers=_headers(token), timeout=timeout) as client:
+            yield Remote(url, client)
+
+    return Server(
+        "innominatus",
+        version=version("innominatus"),
+        instructions=INSTRUCTIONS,
+        lifespan=connected,
+        on_list_tools=_forwarded(ListToolsRequest, ListToolsResult),
+        on_call_tool=_call_tool,
+        on_list_resources=_forwarded(ListResourcesRequest, ListResourcesResult),
+        on_list_resource_templates=_forwarded(ListResourceTemplatesRequest, ListResourceTemplatesResult),
+        on_read_resource=_forwarded(ReadResourceRequest, ReadResourceResult),
+        on_list_prompts=_forwarded(ListPromptsRequest, ListPromptsResult),
+        on_get_prompt=_forwarded(GetPromptRequest, GetPromptResult),
+    )
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+async def _serve(server: Server[Remote]) -> None:
+    async with stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())
+
+
+def _forwarded(
+    request: Callable[..., Request[Any, Any]], answer: type[R]
+) -> Callable[[Call, RequestParams | None], Awaitable[R]]:
+    async def forward(context: Call, params: RequestParams | None) -> R:
+        bare = None if params is None else _bare(params)
+        return await context.lifespan_context.send(request(params=bare), answer)
+
+    return forward
+
+
+async def _call_tool(context: Call, params: CallToolRequestParams) -> CallToolResult:
+    """A server out of reach is an answer that the model reads, not a protocol error."""
+    try:
+        request = CallToolRequest(params=_bare(params))
+        return await context.lifespan_context.send(request, CallToolResult, context.session.report_progress)
+    except MCPError as error:
+        text = f"error unavailable: {error.error.message}\nhint: Call again in a few seconds."
+        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def _bare(params: P) -> P:
+    """Without `_meta`: it belongs to the connection with the client; ours to the server gets its own."""
+    return params.model_copy(update={"meta": None})

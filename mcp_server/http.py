@@ -1,0 +1,27 @@
+"""MCP over streamable HTTP."""
+
+from collections.abc import Iterable
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def http_app(
+    server: MCPServer[object], *, allowed_hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()
+) -> Starlette:
+    """The ASGI app that serves `/mcp`; mount it last, at `/`. Whoever mounts it enters `server.session_manager.run()`.
+
+    Bodies are event streams, so that progress arrives. Clients of the handshake era get no session either: any process
+    can answer any request, and a restart loses nobody. Hosts and origins beyond loopback are those given, with any port.
+    """
+    hosts = [*LOOPBACK, *allowed_hosts]
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
+    security = TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[pattern for host in hosts for pattern in (host, f"{host}:*")],
+        allowed_origins=[*(p for origin in origins for p in (origin, f"{origin}:*")), *allowed_origins],
+    )
+    return server.streamable_http_app(stateless_http=True, transport_security=security)

@@ -1,0 +1,133 @@
+"""The MCP door: ten tools over the services, in both protocol eras."""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import NamedTuple, cast
+
+import structlog
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import ValidationError
+
+from engine.domain.values import Actor, JsonObject
+from engine.errors import InnominatusError, Internal, NotFound
+from engine.services.platform import Platform
+from mcp_server import schemas
+from mcp_server.answers import answered
+from mcp_server.arguments import rejected, tidied
+from mcp_server.errors import failed
+from mcp_server.house import House
+from mcp_server.instructions import INSTRUCTIONS
+from mcp_server.tools.catalog import CatalogTools
+from mcp_server.tools.runs import RunTools
+from mcp_server.tools.specs import SpecTools
+from mcp_server.tools.things import ResourceTools
+
+log = structlog.get_logger(__name__)
+
+_READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+_CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
+
+
+class _Offer(NamedTuple):
+    """A tool as it is advertised."""
+
+    run: Callable[..., object]
+    output: JsonObject
+    annotations: ToolAnnotations = _READS
+
+
+class PlatformServer(MCPServer[object]):
+    """An MCP server whose answers and errors are all ours: nothing of an exception reaches the client unasked."""
+
+    def __init__(self, offers: list[_Offer]) -> None:
+        self._offered = {tool.name: tool for tool in map(_tool, offers)}
+        super().__init__(
+            "innominatus",
+            title="innominatus",
+            version=version("innominatus"),
+            instructions=INSTRUCTIONS,
+            tools=list(self._offered.values()),
+            log_level="WARNING",
+            subscriptions=False,
+        )
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, object], context: Context[object, object] | None = None
+    ) -> CallToolResult:
+        """Run a tool. Every failure but a protocol error becomes a result that the model reads."""
+        try:
+            tool = self._offered.get(name)
+            if tool is None:
+                raise NotFound("tool", name[:80], known=self._offered)
+            given = tidied(name, arguments, known=_properties(tool), required=_required(tool))
+            answer: object = await tool.run(given, context or Context(mcp_server=self))
+            return answered(cast("JsonObject", answer))
+        except MCPError:
+            raise
+        except InnominatusError as error:
+            return failed(error)
+        except Exception as error:  # noqa: BLE001 # the door's one place where the unexpected becomes an answer
+            return failed(_understood(name, error))
+
+
+def _understood(name: str, error: Exception) -> InnominatusError:
+    """What a tool's failure was; what nobody expected is logged, and told without its text."""
+    cause = error.__cause__ if isinstance(error, ToolError) else error
+    if isinstance(cause, InnominatusError):
+        return cause
+    if isinstance(cause, ValidationError) and not isinstance(error, UnexpectedToolError):
+        return rejected(name, cause)
+    log.error("mcp.tool-crashed", tool=name, exc_info=cause or error)
+    return Internal(f"`{name}` failed inside innominatus; the server's log has the details.")
+
+
+def create_server(platform: Platform, *, actor: Callable[[], Actor] | Actor) -> PlatformServer:
+    """The server over a running platform. `actor` says who calls, at each call."""
+    who = (lambda: actor) if isinstance(actor, Actor) else actor
+    house = House(platform, who)
+    catalog, runs, things, specs = CatalogTools(house), RunTools(house), ResourceTools(house), SpecTools(house)
+    return PlatformServer(
+        [
+            _Offer(catalog.list_golden_paths, schemas.LIST),
+            _Offer(catalog.list_providers, schemas.LIST),
+            _Offer(catalog.get_provider_details, schemas.PROVIDER),
+            _Offer(runs.execute_workflow, schemas.STARTED, _CHANGES),
+            _Offer(runs.get_workflow_status, schemas.STATUS),
+            _Offer(runs.list_workflow_executions, schemas.LIST),
+            _Offer(things.list_resources, schemas.LIST),
+            _Offer(things.get_resource_details, schemas.RESOURCE),
+            _Offer(specs.list_specs, schemas.LIST),
+            _Offer(specs.submit_spec, schemas.SUBMISSION, _CHANGES),
+        ]
+    )
+
+
+def _tool(offer: _Offer) -> Tool:
+    made = Tool.from_function(offer.run, annotations=offer.annotations, structured_output=False)
+    made.description = " ".join(made.description.split())
+    made.parameters = _compact(made.parameters)
+    made.fn_metadata.output_schema = dict(offer.output)
+    return made
+
+
+def _compact(schema: Mapping[str, object]) -> dict[str, object]:
+    """A tool's input schema without what says nothing: titles, and empty texts as defaults."""
+    properties = cast("Mapping[str, Mapping[str, object]]", schema.get("properties", {}))
+    kept = {
+        name: {key: value for key, value in declared.items() if key != "title" and (key, value) != ("default", "")}
+        for name, declared in properties.items()
+    }
+    required = {"required": schema["required"]} if "required" in schema else {}
+    return {"type": "object", "properties": kept, **required, "additionalProperties": False}
+
+
+def _properties(tool: Tool) -> list[str]:
+    return list(cast("Mapping[str, object]", tool.parameters["properties"]))
+
+
+def _required(tool: Tool) -> list[str]:
+    return list(cast("list[str]", tool.parameters.get("required", [])))

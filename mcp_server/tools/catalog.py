@@ -1,0 +1,116 @@
+"""What can be asked for: golden paths and providers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from engine.domain.provider import Provider, ProviderWorkflow, ResourceType, WorkflowCategory
+from engine.domain.values import Json, JsonObject
+from engine.domain.workflow import Parameter
+from engine.services import catalog
+from mcp_server.answers import call, table
+from mcp_server.house import House
+
+_FEW = 3
+
+
+@dataclass(frozen=True)
+class CatalogTools:
+    house: House
+
+    def list_golden_paths(self) -> JsonObject:
+        """List the ready-made workflows for self-service and their inputs (`*` = required), to run by execute_workflow."""
+        found = catalog.golden_paths(self.house.platform)
+        rows: list[list[Json]] = [
+            [path.name, owner.name, _described(path), _parameters(path.definition.parameters)] for owner, path in found
+        ]
+        listed = table(("name", "provider", "description", "inputs"), rows)
+        runs: list[Json] = [call("execute_workflow", workflow_name=path.name, dry_run=True) for _, path in found[:_FEW]]
+        return {**listed, "next": runs}
+
+    def list_providers(self) -> JsonObject:
+        """List providers and the resource types each can make. Only these types work in a Score spec."""
+        found = catalog.providers(self.house.platform)
+        rows: list[list[Json]] = [
+            [p.name, p.version, p.description, ", ".join(kind.name for kind in p.resource_types)] for p in found
+        ]
+        listed = table(("name", "version", "description", "resource_types"), rows)
+        return {**listed, "next": [call("get_provider_details", provider_name=p.name) for p in found[:_FEW]]}
+
+    def get_provider_details(self, provider_name: str) -> JsonObject:
+        """Show a provider's resource types (params, outputs, example) and workflows (inputs). Use before writing a spec."""
+        found = catalog.provider(self.house.platform, provider_name)
+        return {
+            "name": found.name,
+            "version": found.version,
+            "description": found.description,
+            "resource_types": _types(found),
+            "examples": {kind.name: kind.examples[0] for kind in found.resource_types if kind.examples},
+            "workflows": _workflows(found),
+            "next": [
+                call("execute_workflow", workflow_name=path.name, dry_run=True) for path in found.golden_paths[:_FEW]
+            ],
+        }
+
+
+def _types(found: Provider) -> JsonObject:
+    columns = ("type", "aliases", "operations", "params", "outputs")
+    rows: list[list[Json]] = [
+        [
+            kind.name,
+            ", ".join(kind.aliases),
+            ", ".join(operation.value for operation in kind.operations),
+            _params(kind),
+            ", ".join(f"{o.name} (secret)" if o.secret else o.name for o in kind.outputs),
+        ]
+        for kind in found.resource_types
+    ]
+    return table(columns, rows)
+
+
+def _workflows(found: Provider) -> JsonObject:
+    columns = ("name", "kind", "description", "inputs")
+    rows: list[list[Json]] = [
+        [
+            item.name,
+            "golden path" if item.category is WorkflowCategory.GOLDEN_PATH else f"{item.operation or 'provisioner'}",
+            _described(item),
+            _parameters(item.definition.parameters),
+        ]
+        for item in found.workflows.values()
+    ]
+    return table(columns, rows)
+
+
+def _described(item: ProviderWorkflow) -> str:
+    return " ".join((item.description or item.definition.description).split())
+
+
+def _parameters(declared: Iterable[Parameter]) -> str:
+    return "; ".join(_parameter(item) for item in declared)
+
+
+def _parameter(item: Parameter) -> str:
+    """`size: string (small/large) = small`; `*` marks what must be given."""
+    kind = f"{item.name}{'*' if item.required else ''}: {item.type}"
+    choices = f" ({'/'.join(str(value) for value in item.enum)})" if item.enum else ""
+    default = "" if item.default is None or item.secret else f" = {item.default}"
+    return f"{kind}{choices}{default}{' (secret)' if item.secret else ''}"
+
+
+def _params(kind: ResourceType) -> str:
+    """The top level of the JSON Schema of a type's params, in the same notation."""
+    schema = kind.params_schema
+    properties = schema.get("properties") if schema else None
+    if not isinstance(properties, dict):
+        return "any" if schema is None else "none"
+    required = schema.get("required") if schema else None
+    needed = required if isinstance(required, list) else []
+    return "; ".join(_param(name, declared, required=name in needed) for name, declared in properties.items())
+
+
+def _param(name: str, declared: Json, *, required: bool) -> str:
+    schema: Mapping[str, Json] = declared if isinstance(declared, dict) else {}
+    choices = schema.get("enum")
+    listed = f" ({'/'.join(str(value) for value in choices)})" if isinstance(choices, list) else ""
+    default = f" = {schema['default']}" if "default" in schema else ""
+    return f"{name}{'*' if required else ''}: {schema.get('type', 'any')}{listed}{default}"
