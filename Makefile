@@ -1,0 +1,91 @@
+# Needs Python 3.11 or newer, git and make; everything else is fetched into the checkout.
+# Options: make PYTHON=/path/to/python3.12 ..., make demo KEEP=1, make test ARGS="-k graph", make test JOBS=4
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+UV_VERSION := 0.13.9
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(call modern,$(name))))
+modern = $(shell $(1) -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null)
+define python-is-modern
+"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "innominatus needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+endef
+UV ?= $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
+PY := .venv/bin/python
+# One worker per processor, up to four: each starts its own PostgreSQL.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
+ARGS ?=
+
+# The environment is this checkout's own, whatever the caller has set up for other projects.
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_COMPILE_BYTECODE := 1
+export UV_PYTHON_DOWNLOADS := never
+# What the machine tells pip holds for uv too, which does not ask pip.
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+.PHONY: help
+help: ## Explain the targets
+	@echo "innominatus: a platform orchestrator. Try \`make demo\`."
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo
+demo: .venv/.ready ## Watch a Score spec become a database, a cache and a workload (KEEP=1 leaves it serving)
+	@$(PY) -m cli.demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
+
+.PHONY: test
+test: .venv/.ready ## Run every test; PostgreSQL and Valkey come along (ARGS="-k graph" chooses)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+.PHONY: check
+check: lint test ## All that must hold before a commit: format, lint, types, layers, tests
+
+.PHONY: lint check-format check-style check-types check-layers
+lint: check-format check-style check-types check-layers ## Check format, style, types and layers, without the tests
+check-format: .venv/.ready
+	@echo "== format"; $(PY) -m ruff format --check --quiet --diff .
+check-style: .venv/.ready
+	@echo "== style"; $(PY) -m ruff check --quiet .
+check-types: .venv/.ready
+	@echo "== types"; $(PY) -m basedpyright
+check-layers: .venv/.ready
+	@echo "== layers"; .venv/bin/lint-imports --no-logo
+
+.PHONY: format
+format: .venv/.ready ## Format the code and repair what a tool can
+	@$(PY) -m ruff check --fix --quiet . || true
+	@$(PY) -m ruff format .
+
+.PHONY: bench
+bench: .venv/.ready ## Print one table of figures
+	@$(PY) -m benchmarks
+
+.PHONY: build
+build: .venv/.ready ## Build the wheel into dist/
+	@$(UV) build --wheel --out-dir dist
+
+.PHONY: env
+env: .venv/.ready ## Only prepare the environment (.venv)
+
+.PHONY: clean
+clean: ## Remove everything that make has made
+	rm -rf .venv .tools .demo dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready: pyproject.toml uv.lock | $(filter .tools/%,$(UV))
+	@$(python-is-modern)
+	@echo "Preparing .venv ..."
+	@$(UV) sync --frozen --extra local --dev --quiet --python "$(PYTHON)"
+	@touch $@
+
+.tools/uv/bin/uv:
+	@$(python-is-modern)
+	@echo "Fetching uv $(UV_VERSION) into .tools ..."
+	@"$(PYTHON)" -m venv .tools/uv || { echo "Python's venv module is missing (Debian: apt install python3-venv)" >&2; exit 1; }
+	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
