@@ -13,6 +13,7 @@ from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.values import SYSTEM, ExecutionId
 from engine.store import events, executions
 from engine.store.database import Transaction
+from engine.store.prepared import Prepared
 from engine.store.records import (
     Change,
     ExecutionEnded,
@@ -57,12 +58,15 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
 
 
 def _lock(tx: Transaction, ids: Sequence[ExecutionId]) -> dict[ExecutionId, tuple[int, int]]:
-    query = sa.select(table.c.id, table.c.fence, table.c.sequence).where(
-        table.c.id.in_(sorted(ids)), table.c.state == ExecutionState.RUNNING.value
-    )
-    if tx.postgresql:
-        query = query.order_by(table.c.id).with_for_update()
-    return {ExecutionId(row.id): (row.fence, row.sequence) for row in tx.connection.execute(query)}
+    query = _LOCKED if tx.postgresql else _READ
+    found = tx.connection.execute(query, {"ids": sorted(ids)}).all()
+    return {ExecutionId(row.id): (row.fence, row.sequence) for row in found}
+
+
+_READ = sa.select(table.c.id, table.c.fence, table.c.sequence).where(
+    table.c.id.in_(sa.bindparam("ids", expanding=True)), table.c.state == ExecutionState.RUNNING.value
+)
+_LOCKED = _READ.order_by(table.c.id).with_for_update()
 
 
 class _Batch:
@@ -87,10 +91,8 @@ class _Batch:
                 {"b_id": record.execution.id, "b_seq": record.sequence, "b_done": finished, "b_failed": failed}
             )
         for name in _ORDER:
-            if rows := self._rows.get(name):
-                self._tx.connection.execute(_STATEMENTS[name], rows)
-        if advanced:
-            self._tx.connection.execute(_STATEMENTS["advance"], advanced)
+            _STATEMENTS[name].run(self._tx, self._rows[name])
+        _STATEMENTS["advance"].run(self._tx, advanced)
         executions.add_log(self._tx, self._logs)
 
     def _collect(self, execution_id: ExecutionId, change: Change) -> None:
@@ -163,9 +165,13 @@ _STEP = sa.and_(
     step_runs.c.position == sa.bindparam("b_position"),
     step_runs.c.attempt == sa.bindparam("b_attempt"),
 )
+_NEW_STEP = (
+    "execution_id", "position", "attempt", "name", "type", "execution_attempt", "state", "reason", "started_at",
+    "finished_at",
+)  # fmt: skip
 _ORDER = ("inputs", "finish_step", "insert_step", "wait_step", "resume_step")
-_STATEMENTS: dict[str, sa.Insert | sa.Update] = {
-    "insert_step": sa.insert(step_runs),
+_CORE: dict[str, sa.Insert | sa.Update] = {
+    "insert_step": sa.insert(step_runs).values({name: sa.bindparam(name) for name in _NEW_STEP}),
     "finish_step": sa.update(step_runs)
     .where(_STEP)
     .values(
@@ -209,6 +215,8 @@ _STATEMENTS: dict[str, sa.Insert | sa.Update] = {
     ),
 }
 
+_STATEMENTS = {name: Prepared(statement) for name, statement in _CORE.items()}
+
 
 def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
     """Executions that fall asleep or end, and everything that follows from an end."""
@@ -218,8 +226,8 @@ def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
     ended = [(r.execution, change) for r in records for change in r.changes if isinstance(change, ExecutionEnded)]
     if not ended:
         return 0
-    tx.connection.execute(
-        _STATEMENTS["end"],
+    _STATEMENTS["end"].run(
+        tx,
         [
             {
                 "b_id": execution.id,

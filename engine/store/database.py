@@ -1,10 +1,10 @@
 """Connections and transactions. `Store.begin()` writes, `Store.read()` reads; nobody else opens a transaction."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,9 @@ class Transaction:
 
     @cached_property
     def now(self) -> datetime:
-        """The database's clock, read once per transaction."""
+        """The database's clock, read once per transaction. SQLite's is this machine's: asking it would only cost time."""
+        if not self.postgresql:
+            return datetime.now(UTC)
         return self.connection.execute(sa.select(database_now())).scalar_one()
 
     @property
@@ -44,7 +46,7 @@ class Store:
         self._readers = engine.execution_options(innominatus_read_only=True)
 
     @contextmanager
-    def begin(self) -> Iterator[Transaction]:
+    def begin(self) -> Generator[Transaction]:
         """A writing transaction: leaving the block commits, an exception rolls back, then `after_commit` runs."""
         if self._writer is None:
             with self.engine.begin() as connection:
@@ -58,7 +60,7 @@ class Store:
             call()
 
     @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self) -> Generator[Transaction]:
         """A consistent snapshot; nothing in it may write."""
         with self._readers.connect() as connection, connection.begin():
             yield Transaction(connection, self.sealer)

@@ -1,6 +1,7 @@
 """Group commit: many runs write, one transaction at a time carries what queued while the last one committed."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -17,6 +18,8 @@ from engine.store.settling import Choose
 
 _BATCH = 500
 _PAUSE_SECONDS = 0.5
+_GATHER_SECONDS = 0.002
+"""A lone writer never waits: the last batch was its own."""
 logger = structlog.get_logger()
 
 
@@ -40,6 +43,7 @@ class Journal:
         self._lost = lost
         self._queue: deque[_Entry] = deque()
         self._condition = threading.Condition()
+        self._last_size = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="journal", daemon=True)
 
@@ -71,8 +75,16 @@ class Journal:
                     self._condition.wait()
                 if not self._queue:
                     return
+                self._gather()
                 batch = self._next_batch()
+            self._last_size = len(batch)
             self._write(batch)
+
+    def _gather(self) -> None:
+        """Wait a moment for the writers of the last batch, who have just been let go and will write again soon."""
+        deadline = time.monotonic() + _GATHER_SECONDS
+        while len(self._queue) < self._last_size and (left := deadline - time.monotonic()) > 0:
+            self._condition.wait(left)
 
     def _next_batch(self) -> list[_Entry]:
         """At most one record per execution, in the order they came."""
