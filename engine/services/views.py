@@ -1,4 +1,4 @@
-"""How nouns look as JSON, the same through every door. Secrets are masked here; `reveal` is for the person at the keyboard."""
+"""How nouns look as JSON, the same through every door, secrets masked; `reveal` is for the person at the keyboard."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Parameter
 from engine.errors import Problem
 from engine.services.applications import ApplicationView, Submission
+from engine.services.checking import Verdict
 from engine.services.overview import Overview
 from engine.services.resources import ResourceDetails
 from engine.services.variables import Variables
@@ -322,3 +323,7 @@ def provider_details(found: Provider) -> JsonObject:
         "resource_types": [resource_type(kind) for kind in found.resource_types],
         "workflows": [workflow(item, found.name) for item in found.workflows.values()],
     }
+
+
+def verdict(found: Verdict) -> JsonObject:
+    return {"kind": found.kind.value, "valid": found.valid, "problems": [problem(item) for item in found.problems]}

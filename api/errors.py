@@ -1,0 +1,175 @@
+"""One table: which status each family of errors has, and the problem+json (RFC 9457) that tells it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engine.domain.values import Json, JsonObject
+from engine.errors import Conflict, Denied, InnominatusError, Internal, Invalid, NotFound, Problem, Unavailable
+from engine.services import views
+from engine.store.types import dump_json
+
+logger = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[InnominatusError], HTTPStatus] = {
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Denied: HTTPStatus.FORBIDDEN,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Internal: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""Every family of `engine.errors`."""
+
+BY_CODE: Mapping[str, HTTPStatus] = {
+    "unauthenticated": HTTPStatus.UNAUTHORIZED,
+    "malformed_body": HTTPStatus.BAD_REQUEST,
+    "malformed_request": HTTPStatus.BAD_REQUEST,
+    "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "unknown_host": HTTPStatus.MISDIRECTED_REQUEST,
+}
+"""Where a code says more than its family."""
+
+
+def status_of(error: InnominatusError) -> HTTPStatus:
+    if error.code in BY_CODE:
+        return BY_CODE[error.code]
+    return next((status for family, status in STATUS.items() if isinstance(error, family)), STATUS[Internal])
+
+
+def document(error: InnominatusError) -> JsonObject:
+    """The problem document: always the same members, so that clients need not ask whether one is there."""
+    status = status_of(error)
+    found = error.problems if isinstance(error, Invalid) else ()
+    return {
+        "type": f"urn:innominatus:problem:{error.code}",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": error.message,
+        "code": error.code,
+        "hint": error.hint,
+        "problems": [views.problem(item) for item in found],
+        "details": _plain(error.details),
+    }
+
+
+def _plain(details: Mapping[str, object]) -> dict[str, Json]:
+    return {key: _json(value) for key, value in details.items()}
+
+
+def _json(value: object) -> Json:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            pairs: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType] # checked one line above
+            return {str(key): _json(inner) for key, inner in pairs.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_json(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType] # made plain here
+        case _:
+            return str(value)
+
+
+def response(error: InnominatusError, *, headers: Mapping[str, str] | None = None) -> Response:
+    status = status_of(error)
+    extra = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        extra["Retry-After"] = "5"
+    text = dump_json(document(error)).encode(errors="replace")
+    return Response(text, status, {**extra, **(headers or {})}, media_type=MEDIA_TYPE)
+
+
+def refusal(problems: list[Problem], *, code: str = "invalid_request") -> Invalid:
+    count = len(problems)
+    return Invalid(f"The request has {count} problem{'s' if count != 1 else ''}.", problems, code=code)
+
+
+def install(app: FastAPI) -> None:
+    """Let everything that can go wrong in a handler be told as problem+json."""
+    app.add_exception_handler(InnominatusError, _expected)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _from_framework)
+
+
+def _expected(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, InnominatusError)
+    if isinstance(error, Internal):
+        logger.error("http.internal", code=error.code, error=error.message)
+    return response(error)
+
+
+def _not_valid(_request: Request, error: Exception) -> Response:
+    """FastAPI's own findings: where and what, never the value, which may be a secret."""
+    assert isinstance(error, RequestValidationError)
+    problems = [_problem(item) for item in error.errors()]
+    if any(problem.code == "json_invalid" for problem in problems):
+        return response(Invalid("The body is not valid JSON.", problems, code="malformed_body"))
+    return response(refusal(problems))
+
+
+def _problem(item: Mapping[str, Any]) -> Problem:
+    kind, place = str(item["type"]), [str(part) for part in item["loc"]]
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if kind == "json_invalid":
+        message = str(item.get("ctx", {}).get("error", message))
+        place = ["body"]
+    return Problem(kind, ".".join(place), message)
+
+
+def _from_framework(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    told: JsonObject = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": str(error.detail),
+        "code": status.name.lower(),
+        "hint": _HINTS.get(status, ""),
+        "problems": [],
+        "details": {},
+    }
+    return JSONResponse(told, status, dict(error.headers or {}), media_type=MEDIA_TYPE)
+
+
+_HINTS = {
+    HTTPStatus.NOT_FOUND: "All routes are described at /docs.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The header `Allow` names the methods of this route.",
+    HTTPStatus.BAD_REQUEST: "Send a body that is valid JSON.",
+}
+
+
+class Unexpected:
+    """The door's one `except Exception`: what nobody foresaw is logged whole and told without internals."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            logger.exception("http.defect", method=scope["method"], path=scope["path"])
+            if begun:
+                raise
+            error = Internal("Something went wrong inside the server.", hint="The server's log has the details.")
+            await response(error)(scope, receive, send)

@@ -1,0 +1,176 @@
+"""Applications: submit, read, delete, and the variables their containers get."""
+
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+from fastapi import Query, Response
+
+from api import models, routing
+from api.bodies import SCORE_BODY, SubmittedOf
+from api.inputs import (
+    ANYWHERE,
+    ActorOf,
+    Cursor,
+    Environment,
+    EnvironmentFilter,
+    Filter,
+    IdempotencyKey,
+    Limit,
+    Name,
+    PlatformOf,
+    Reveal,
+    Text,
+)
+from engine.domain.spec import DEFAULT_ENVIRONMENT
+from engine.domain.values import JsonObject
+from engine.services import applications, variables, views
+from engine.services.applications import Submission
+
+router = routing.router("applications")
+
+DryRun = Annotated[bool, Query(description="Only plan; nothing is written.")]
+PlanHash = Annotated[Text | None, Query(max_length=200, description="Apply exactly this plan, or answer `stale_plan`.")]
+Prune = Annotated[bool, Query(description="Delete resources that are gone from the spec.")]
+Strict = Annotated[bool, Query(description="Accept only what the Score standard accepts.")]
+Confirm = Annotated[bool, Query(description="Refuse what destroys anything unless `plan_hash` names its plan.")]
+
+
+@router.get("/api/applications", responses=models.page("applications", models.Application))
+@router.get("/api/specs", tags=["specs"], name="list_specs", responses=models.page("specs", models.Application))
+def list_applications(
+    platform: PlatformOf,
+    environment: EnvironmentFilter = None,
+    search: Filter = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> JsonObject:
+    page = applications.listed(platform, environment=environment, search=search or "", cursor=cursor, limit=limit)
+    return {"items": [views.application(item) for item in page.items], "next_cursor": page.next_cursor}
+
+
+@router.post(
+    "/api/applications",
+    status_code=202,
+    openapi_extra=SCORE_BODY,
+    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+)
+@router.post(
+    "/api/specs",
+    tags=["specs"],
+    name="submit_spec",
+    status_code=202,
+    openapi_extra=SCORE_BODY,
+    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+)
+def submit_application(
+    platform: PlatformOf,
+    actor: ActorOf,
+    response: Response,
+    submitted: SubmittedOf,
+    environment: Annotated[Text | None, Query(max_length=63, description="Where it shall live.")] = None,
+    dry_run: DryRun = False,
+    plan_hash: PlanHash = None,
+    prune: Prune = False,
+    strict: Strict = False,
+    confirm: Confirm = False,
+    idempotency_key: IdempotencyKey = None,
+) -> JsonObject:
+    """Plan a Score spec and make it the platform's intent; `dry_run` only plans."""
+    options: dict[str, Any] = {
+        "environment": environment,
+        "dry_run": dry_run,
+        "plan_hash": plan_hash,
+        "prune": prune,
+        "strict": strict,
+        "confirm": confirm,
+        **submitted.options,
+    }
+    made = applications.submit(platform, actor, submitted.source, idempotency_key=idempotency_key, **options)
+    return _answer(made, response)
+
+
+def _answer(made: Submission, response: Response) -> JsonObject:
+    if made.applied:
+        query = urlencode({"environment": made.environment})
+        response.headers["Location"] = f"/api/applications/{quote(made.application, safe='')}?{query}"
+    else:
+        response.status_code = 200
+    return views.submission(made)
+
+
+@router.get("/api/applications/{name}", responses=models.one(models.ApplicationDetails))
+def get_application(platform: PlatformOf, name: Name, environment: Environment = ANYWHERE) -> JsonObject:
+    return views.application(applications.get(platform, name, environment=environment), with_resources=True)
+
+
+@router.delete(
+    "/api/applications/{name}",
+    status_code=202,
+    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+)
+@router.post(
+    "/api/applications/{name}/deprovision",
+    name="deprovision_application",
+    status_code=202,
+    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+)
+@router.delete(
+    "/api/specs/{name}",
+    tags=["specs"],
+    name="delete_spec",
+    status_code=202,
+    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+)
+@router.post(
+    "/api/specs/{name}/deprovision",
+    tags=["specs"],
+    name="deprovision_spec",
+    status_code=202,
+    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+)
+def delete_application(
+    platform: PlatformOf,
+    actor: ActorOf,
+    response: Response,
+    name: Name,
+    environment: Environment = ANYWHERE,
+    dry_run: DryRun = False,
+    plan_hash: PlanHash = None,
+    confirm: Confirm = False,
+    idempotency_key: IdempotencyKey = None,
+) -> JsonObject:
+    """Delete everything the application refers to, in reverse order; what others use or a provider retains stays."""
+    made = applications.delete(
+        platform,
+        actor,
+        name,
+        environment=environment,
+        dry_run=dry_run,
+        plan_hash=plan_hash,
+        confirm=confirm,
+        idempotency_key=idempotency_key,
+    )
+    return _answer(made, response)
+
+
+@router.get("/api/applications/{name}/variables", responses=models.one(models.Variables))
+def get_application_variables(
+    platform: PlatformOf, actor: ActorOf, name: Name, environment: Environment = ANYWHERE, reveal: Reveal = False
+) -> JsonObject:
+    """The variables of its containers with every placeholder resolved, as its workload gets them."""
+    if reveal:
+        found = variables.revealed(platform, actor, name, environment=environment)
+    else:
+        found = variables.of_application(platform, name, environment=environment)
+    return {"application": name, "environment": environment, **views.variables(found, reveal=reveal)}
+
+
+@router.get("/api/environments", responses=models.page("environments", models.Environment))
+def list_environments(platform: PlatformOf) -> JsonObject:
+    """Environments that have applications; `default` is always there."""
+    found = dict(applications.listed_environments(platform))
+    found.setdefault(DEFAULT_ENVIRONMENT, 0)
+    return {
+        "items": [{"name": name, "applications": count} for name, count in sorted(found.items())],
+        "next_cursor": "",
+    }

@@ -1,0 +1,53 @@
+"""Resources: read, retry, set left-overs straight."""
+
+from api import models, routing
+from api.bodies import ResolveBody
+from api.inputs import ActorOf, Cursor, EnvironmentFilter, Filter, Limit, Number, PlatformOf, Reveal
+from engine.domain.values import JsonObject, ResourceId
+from engine.services import executions, resources, views
+
+router = routing.router("resources")
+
+
+@router.get("/api/resources", responses=models.page("resources", models.Resource))
+def list_resources(
+    platform: PlatformOf,
+    app: Filter = None,
+    type: Filter = None,
+    state: Filter = None,
+    environment: EnvironmentFilter = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> JsonObject:
+    """Resources by rising id; terminated ones only with `state=terminated`."""
+    page = resources.listed(
+        platform,
+        application=app,
+        environment=environment,
+        resource_type=type,
+        state=state,
+        cursor=cursor,
+        limit=limit,
+    )
+    return {"items": [views.resource(item) for item in page.items], "next_cursor": page.next_cursor}
+
+
+@router.get("/api/resources/{resource_id}", responses=models.one(models.ResourceDetails))
+def get_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number, reveal: Reveal = False) -> JsonObject:
+    """The resource, what it depends on, who uses it, and its last ten transitions."""
+    wanted = ResourceId(resource_id)
+    details = resources.revealed(platform, actor, wanted) if reveal else resources.get(platform, wanted)
+    return views.resource_details(details, reveal=reveal)
+
+
+@router.post("/api/resources/{resource_id}/retry", status_code=202, responses=models.one(models.Execution, 202))
+def retry_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number) -> JsonObject:
+    """Repeat the operation that failed; the finished steps of its execution are kept."""
+    started = resources.retry(platform, actor, ResourceId(resource_id))
+    return views.execution(executions.get(platform, started).execution)
+
+
+@router.post("/api/resources/{resource_id}/resolve", responses=models.one(models.Resource))
+def resolve_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number, body: ResolveBody) -> JsonObject:
+    """Say what became of a failed resource: it works (`active`), or it is not there any more (`gone`)."""
+    return views.resource(resources.resolve(platform, actor, ResourceId(resource_id), as_=body.as_))
