@@ -1,4 +1,4 @@
-"""The composition root: settings become a running platform. The only place that reads the environment and knows everyone."""
+"""The composition root: settings become a running platform. Only here everyone is known."""
 
 import fcntl
 import os
@@ -83,11 +83,17 @@ def api_token(settings: Settings) -> str:
     if given:
         return given
     path = settings.data_dir / "token"
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"inn_{secrets.token_urlsafe(32)}\n")
-    return path.read_text().strip()
+    known = path.read_text().strip() if path.exists() else ""
+    if known:
+        return known
+    made = f"inn_{secrets.token_urlsafe(32)}"
+    draft = path.with_name(f".token-{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{made}\n")
+    # Whole or not at all: a token file cut short by a full disk or a kill would let everyone out, or in.
+    draft.replace(path)
+    return made
 
 
 def open_store(settings: Settings) -> Store:

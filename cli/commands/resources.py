@@ -1,14 +1,18 @@
 """Resources: list-resources, resource (show, retry, resolve)."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.applications import print_resources, quote
+from cli.commands.applications import print_resources
 from cli.options import Environment
 from cli.session import print_fields, print_table, say, session_of
-from cli.text import as_object, as_objects, shown
+from cli.text import as_number, as_object, as_objects, as_text, shown
 from engine.domain.values import JsonObject
+from engine.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from cli.client import Api
 
 App = Annotated[str | None, typer.Option("--app", "-a", help="Of this application only.")]
 Thing = Annotated[str, typer.Argument(metavar="ID|NAME", help="Its number, `type/id`, or its name in the spec.")]
@@ -51,7 +55,7 @@ def show(
     """Show one resource: state, params, outputs, what it needs, what happened to it."""
     session = session_of(ctx)
     with session.api() as api:
-        found = api.get(f"/api/resources/{quote(thing)}", {"reveal": reveal or None, "app": app})
+        found = api.get(f"/api/resources/{_number(api, thing, app)}", {"reveal": reveal})
     session.show(found, lambda: _print(found, reveal=reveal))
 
 
@@ -82,9 +86,9 @@ def retry(ctx: typer.Context, thing: Thing, app: App = None) -> None:
     """Repeat the operation that failed; finished steps are kept."""
     session = session_of(ctx)
     with session.api() as api:
-        number = _number(ctx, thing, app)
+        number = _number(api, thing, app)
         done = api.post(f"/api/resources/{number}/retry")
-    session.show(done, lambda: say(f"Execution {shown(done.get('execution_id'))} repeats it."))
+    session.show(done, lambda: say(f"Execution {shown(done.get('id'))} repeats it."))
 
 
 @verbs.command()
@@ -97,13 +101,21 @@ def resolve(
     """Say what became of a failed resource that a person has looked after: it is active, or it is gone."""
     session = session_of(ctx)
     with session.api() as api:
-        number = _number(ctx, thing, app)
+        number = _number(api, thing, app)
         done = api.post(f"/api/resources/{number}/resolve", {"as": as_})
     session.show(done, lambda: print_resources([done]))
 
 
-def _number(ctx: typer.Context, thing: str, app: str | None) -> str:
-    if thing.isdecimal():
-        return thing
-    with session_of(ctx).api() as api:
-        return shown(api.get(f"/api/resources/{quote(thing)}", {"app": app}).get("id"))
+def _number(api: "Api", thing: str, app: str | None) -> int:
+    """The number of a resource that is named by number, `type/id` or name. Raises NotFound, Conflict for several."""
+    if thing.isdecimal() and len(thing) < 19:
+        return int(thing)
+    known = list(api.every("/api/resources", {"app": app}))
+    matching = [r for r in known if thing in (r.get("resource"), r.get("resource_name"))]
+    if not matching:
+        names = [as_text(resource.get("resource_name")) for resource in known]
+        raise NotFound("resource", thing, known=names, hint="" if names else "There are no resources.")
+    if len(matching) > 1:
+        choices = ", ".join(f"{shown(r.get('id'))} ({shown(r.get('resource'))})" for r in matching[:10])
+        raise Conflict(f"`{thing}` names several resources.", code="ambiguous", hint=f"Use the number: {choices}.")
+    return as_number(matching[0].get("id"))

@@ -91,7 +91,7 @@ def logs(
                 f"{shown(item.get('step_name'))} ({shown(item.get('status'))}, attempt {shown(item.get('attempt'))})"
             )
             say(f"--- {title}")
-            if text := as_text(item.get("log")):
+            if text := as_text(item.get("output_logs")):
                 say(clean(text).rstrip("\n"))
 
     session.show([*items], table)
@@ -103,7 +103,7 @@ def retry(ctx: typer.Context, execution: Id, *, wait: Wait = False) -> None:
     session = session_of(ctx)
     with session.api() as api:
         done = api.post(f"/api/workflows/{execution}/retry")
-    started = as_number(done.get("execution_id")) or as_number(done.get("id")) or execution
+    started = as_number(done.get("execution_id"))
     _answer(ctx, done, f"Execution {started} runs again.", started if wait else None)
 
 
@@ -168,13 +168,13 @@ def run(
     wait: Wait = False,
 ) -> None:
     """Run a golden path."""
-    given = _inputs(inputs)
-    texts = _texts(param or [])
-    body: JsonObject = {"inputs": {**given, **_as_declared(ctx, golden_path, texts)}, "environment": environment}
+    given: JsonObject = {**_inputs(inputs), **_texts(param or [])}
+    body: JsonObject = {"inputs": given, "from_text": bool(param), "environment": environment}
     with session_of(ctx).api() as api:
         done = api.post(f"/api/workflows/golden-paths/{quote(golden_path)}/execute", body)
-    execution = as_number(done.get("execution_id")) or as_number(done.get("id"))
-    _answer(ctx, done, f"Execution {execution} runs {golden_path}.", execution if wait else None)
+    execution = as_number(done.get("execution_id"))
+    words = f"Execution {execution} runs {golden_path}." if execution else "Everything is as wanted; nothing ran."
+    _answer(ctx, done, words, execution if wait else None)
 
 
 def _texts(params: list[str]) -> dict[str, str]:
@@ -199,29 +199,6 @@ def _inputs(file: Path | None) -> JsonObject:
     if source.value is not None and not isinstance(source.value, dict):
         raise Invalid("The inputs are not a mapping.", code="invalid_inputs", hint="Write `name: value` lines.")
     return source.value or {}
-
-
-def _as_declared(ctx: typer.Context, golden_path: str, texts: dict[str, str]) -> JsonObject:
-    """Texts of the command line as values of the types that the golden path declares."""
-    if not texts:
-        return {}
-    with session_of(ctx).api() as api:
-        path = api.get(f"/api/golden-paths/{quote(golden_path)}")
-    types = {as_text(item.get("name")): as_text(item.get("type")) for item in as_objects(path.get("parameters"))}
-    return {name: _typed(value, types.get(name, "string")) for name, value in texts.items()}
-
-
-def _typed(text: str, type: str) -> Json:
-    """What cannot be read as its type stays a text: the server says what is wrong with it."""
-    import json
-
-    if type in {"int", "integer", "bool", "boolean", "number", "float", "list", "array", "object", "map"}:
-        try:
-            value: Json = json.loads(text)
-        except ValueError:
-            return text
-        return value
-    return text
 
 
 def _answer(ctx: typer.Context, done: JsonObject, words: str, execution: int | None) -> None:

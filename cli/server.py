@@ -1,0 +1,128 @@
+"""`innominatus`: the platform's processes. Heavy imports wait until a command needs them."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.session import print_fields, run, say
+from cli.text import as_object, shown
+
+if TYPE_CHECKING:
+    from engine.config import Settings
+
+app = typer.Typer(
+    name="innominatus",
+    help="An MCP-first platform orchestrator: Score specs in, real resources out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+mcp_app = typer.Typer(help="MCP over stdio, for Claude Desktop and other clients.")
+local_app = typer.Typer(help="The database servers on this machine that the provider local-team runs.")
+app.add_typer(mcp_app, name="mcp")
+app.add_typer(local_app, name="local", no_args_is_help=True)
+
+DataDir = Annotated[Path | None, typer.Option(help="The data directory; INNOMINATUS_DATA_DIR.")]
+Server = Annotated[str | None, typer.Option(help="Reach this platform instead; INNOMINATUS_API_BASE.")]
+
+
+def _settings(data_dir: Path | None, **given: object) -> "Settings":
+    from cli.settings import read_settings
+
+    return read_settings(data_dir=data_dir.absolute() if data_dir else None, **given)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; INNOMINATUS_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one; INNOMINATUS_PORT.")] = None,
+    data_dir: DataDir = None,
+    *,
+    show_token: Annotated[bool, typer.Option("--show-token", help="Print the API token.")] = False,
+) -> None:
+    """Serve REST and MCP on one port, with the engine inside."""
+    from cli import serving
+
+    serving.serve(_settings(data_dir, host=host, port=port), show_token=show_token)
+
+
+@mcp_app.callback(invoke_without_command=True)
+def mcp(ctx: typer.Context, data_dir: DataDir = None, server: Server = None) -> None:
+    """Speak MCP over stdio: be the engine, or forward to the one that runs already."""
+    if ctx.invoked_subcommand is None:
+        from cli import stdio
+
+        base = server or os.environ.get("INNOMINATUS_API_BASE")
+        stdio.run(_settings(data_dir), server=base, token=os.environ.get("INNOMINATUS_API_KEY"))
+
+
+@mcp_app.command()
+def config(data_dir: DataDir = None, server: Server = None) -> None:
+    """Print the JSON to paste into Claude Desktop's configuration."""
+    from cli import stdio
+
+    say(json.dumps(stdio.client_config(_settings(data_dir), server=server), indent=2))
+
+
+@app.command()
+def worker(data_dir: DataDir = None) -> None:
+    """Run the engine without doors, beside others on one PostgreSQL (INNOMINATUS_DATABASE_URL)."""
+    from cli import working
+
+    working.work(_settings(data_dir))
+
+
+@app.command()
+def migrate(
+    data_dir: DataDir = None,
+    down: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="Go back to a version; `base` drops all.")
+    ] = None,
+    *,
+    status: Annotated[bool, typer.Option("--status", help="Only say which version there is.")] = False,
+) -> None:
+    """Bring the database's tables to this version."""
+    from cli import migrating
+
+    settings = _settings(data_dir)
+    if not status:
+        migrating.migrate(settings, down=down)
+    print_fields(migrating.status(settings))
+
+
+@local_app.command("status")
+def local_status(data_dir: DataDir = None) -> None:
+    """Say which servers run for the data directory."""
+    from cli import local_servers
+
+    found = local_servers.run("status", _settings(data_dir).data_dir)
+    for name, server in found.items():
+        pid, port = (as_object(server).get(key) for key in ("pid", "port"))
+        say(f"{name}  " + (f"running, pid {shown(pid)}, port {shown(port)}" if pid else "stopped"))
+    if not found:
+        say("No servers were made for this data directory.")
+
+
+@local_app.command("stop")
+def local_stop(data_dir: DataDir = None) -> None:
+    """Stop the servers; their data stays, and they come back when something needs them."""
+    from cli import local_servers
+
+    found = local_servers.run("stop", _settings(data_dir).data_dir)
+    for name, server in found.items():
+        say(f"{name}  " + ("stopped" if as_object(server).get("stopped") else "was not running"))
+    if not found:
+        say("No servers were made for this data directory.")
+
+
+def main() -> None:
+    run(app, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""`innominatus mcp`: MCP over stdio, as the engine itself or as the way to a platform that runs already."""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from cli import compose, live, logs
+from cli.exits import TERMINATED
+from engine.config import Settings
+from engine.domain.values import JsonObject
+from engine.errors import Conflict
+
+_BOOT_SECONDS = 10.0
+
+
+def run(settings: Settings, *, server: str | None, token: str | None) -> None:
+    """Serve one client over stdio until it leaves. stdout carries nothing but the protocol."""
+    logs.configure(form=settings.log_format, level=_at_least_warning(settings.log_level))
+    if server:
+        _forward(server, token or settings.api_token.get_secret_value())
+        return
+    compose.prepare_data_dir(settings)
+    lock = compose.take_lock(settings) if settings.embedded else None
+    if settings.embedded and lock is None:
+        found = _live(settings)
+        _forward(found.url, compose.api_token(settings))
+        return
+    _be_the_engine(compose.start(settings, lock=lock), settings)
+
+
+def _at_least_warning(level: str) -> str:
+    return "WARNING" if level.upper() in {"INFO", "NOTSET"} else level
+
+
+def _forward(url: str, token: str) -> None:
+    from mcp_server.forward import run_forwarder
+
+    base = url if "://" in url else f"http://{url}"
+    run_forwarder(f"{base.rstrip('/')}/mcp", token)
+
+
+def _live(settings: Settings) -> live.Live:
+    """The process that holds the data directory; one that has only just started gets time to open its doors."""
+    deadline = time.monotonic() + _BOOT_SECONDS
+    while (found := live.find(settings.data_dir)) is None:
+        if time.monotonic() > deadline:
+            raise Conflict(
+                f"Another engine holds the data directory `{settings.data_dir}` and does not say where it listens.",
+                code="data_dir_taken",
+                hint="Stop it, or set another INNOMINATUS_DATA_DIR.",
+            )
+        time.sleep(0.05)
+    return found
+
+
+def _be_the_engine(running: compose.Running, settings: Settings) -> None:
+    from engine.domain.values import Actor, ActorKind
+    from mcp_server.server import create_server
+    from mcp_server.stdio import run_stdio
+
+    doors = _BesideDoors(running, settings)
+
+    def leave() -> None:
+        doors.close()
+        running.close(grace=settings.grace_seconds)
+
+    def told(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        leave()
+        # The thread that reads stdin cannot be woken, so the interpreter would wait for it.
+        os._exit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+    try:
+        run_stdio(create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp")))
+    finally:
+        leave()
+
+
+class _BesideDoors:
+    """REST and MCP over HTTP for others on this machine, opened beside the first answers, which must not wait."""
+
+    def __init__(self, running: compose.Running, settings: Settings) -> None:
+        self._running = running
+        self._settings = settings
+        self._close: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._open, name="open-doors", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._thread.join(_BOOT_SECONDS)
+        if self._close is not None:
+            self._close()
+
+    def _open(self) -> None:
+        from cli.serving import background
+
+        self._close = background(self._running, self._settings)
+
+
+def client_config(settings: Settings, *, server: str | None) -> JsonObject:
+    """What to paste into Claude Desktop's configuration."""
+    beside = Path(sys.executable).with_name("innominatus")
+    found = str(beside) if beside.exists() else shutil.which("innominatus")
+    command, args = (found, ["mcp"]) if found else (sys.executable, ["-m", "cli.server", "mcp"])
+    environment: JsonObject = {"INNOMINATUS_DATA_DIR": str(settings.data_dir.absolute())}
+    if server:
+        environment = {"INNOMINATUS_API_BASE": server, "INNOMINATUS_API_TOKEN": "the server's token"}
+    return {"mcpServers": {"innominatus": {"command": command, "args": [*args], "env": environment}}}

@@ -1,0 +1,20 @@
+"""REST and MCP in one ASGI app, over a running platform."""
+
+from fastapi import FastAPI
+
+from api.app import create_app
+from cli.compose import Running
+from engine.domain.values import Actor, ActorKind
+from mcp_server.http import http_app
+from mcp_server.server import create_server
+
+App = FastAPI
+
+
+def doors(running: Running, *, token: str) -> FastAPI:
+    """Everything a server process answers; what is not public wants `token`."""
+    settings = running.platform.settings
+    named = [name.strip() for name in settings.allowed_hosts.split(",")]
+    hosts = [name for name in (*named, settings.host) if name]
+    mcp = http_app(create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp")), allowed_hosts=hosts)
+    return create_app(running.platform, token=token, allowed_hosts=hosts, mcp_app=mcp)
