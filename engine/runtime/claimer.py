@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from engine.domain.runs import Claim
 from engine.domain.values import ExecutionId
 from engine.runtime.cancellation import StopReason, Token
 from engine.store import executions
-from engine.store.database import Store
+from engine.store.database import DatabaseFailure, Store
 
 logger = structlog.get_logger()
 
@@ -87,7 +86,7 @@ class Claimer:
                     busy=busy,
                     take_over=time.monotonic() >= self._hands_off_until,
                 )
-        except DBAPIError as error:
+        except DatabaseFailure as error:
             logger.warning("claim.failed", error=str(error).splitlines()[0])
             self.database_was_lost()
             return []

@@ -11,9 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from engine.store.sealing import Sealer
 from engine.store.types import database_now
+
+
+DatabaseFailure = DBAPIError
+"""What the driver raises: an outage, a broken connection, a refused row."""
 
 
 @dataclass(frozen=True)

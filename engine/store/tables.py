@@ -1,7 +1,9 @@
 """The tables. Migrations create them; a test compares both.
 
 Columns named `*_sealed` hold JSON sealed by `sealing`. A row that is queued, leased or asleep has `ready_at`: the
-moment from which a worker may claim it. It is NULL in rows that are finished, and far away in rows that only an event wakes.
+moment from which a worker may claim it. It is NULL in rows that are finished and in rows that only an event wakes.
+
+`sqlite_autoincrement`: an id is never given twice, as PostgreSQL's sequences promise too.
 """
 
 from sqlalchemy import (
@@ -46,6 +48,7 @@ applications = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     _text("created_by"),
     UniqueConstraint("name", "environment"),
+    sqlite_autoincrement=True,
 )
 
 specs = Table(
@@ -59,6 +62,7 @@ specs = Table(
     Column("submitted_at", UtcDateTime, nullable=False),
     _text("submitted_by"),
     UniqueConstraint("application_id", "version"),
+    sqlite_autoincrement=True,
 )
 
 resources = Table(
@@ -90,6 +94,7 @@ resources = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     UniqueConstraint("environment", "type", "resource_class", "identity"),
     CheckConstraint("observed_generation <= desired_generation", name="generations"),
+    sqlite_autoincrement=True,
 )
 Index(
     "ix_resources_pending",
@@ -151,6 +156,7 @@ executions = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     UniqueConstraint("parent_id", "parent_step"),
+    sqlite_autoincrement=True,
 )
 Index(
     "ix_executions_ready",
@@ -236,6 +242,7 @@ provider_generations = Table(
     Column("id", Identity, primary_key=True),
     Column("digests", JsonColumn, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 graph_nodes = Table(
@@ -247,6 +254,7 @@ graph_nodes = Table(
     Column("name", String, nullable=False),
     Column("valid_from", UtcDateTime, nullable=False),
     Column("valid_to", UtcDateTime),
+    sqlite_autoincrement=True,
 )
 Index(
     "uq_graph_nodes_current",
@@ -266,6 +274,7 @@ graph_edges = Table(
     Column("target_id", Identity, ForeignKey("graph_nodes.id"), nullable=False, index=True),
     Column("valid_from", UtcDateTime, nullable=False),
     Column("valid_to", UtcDateTime),
+    sqlite_autoincrement=True,
 )
 Index(
     "uq_graph_edges_current",
@@ -288,6 +297,7 @@ events = Table(
     Column("resource_id", Identity, index=True),
     Column("execution_id", Identity, index=True),
     Column("data", JsonColumn, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 idempotency_keys = Table(

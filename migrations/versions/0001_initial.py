@@ -70,6 +70,7 @@ def _applications() -> None:
         _text("created_by"),
         sa.PrimaryKeyConstraint("id", name="pk_applications"),
         sa.UniqueConstraint("name", "environment", name="uq_applications_name_environment"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -85,6 +86,7 @@ def _events() -> None:
         sa.Column("execution_id", ID),
         sa.Column("data", JSON, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_events"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -109,6 +111,7 @@ def _graph_nodes() -> None:
         sa.Column("valid_from", TIME, nullable=False),
         sa.Column("valid_to", TIME),
         sa.PrimaryKeyConstraint("id", name="pk_graph_nodes"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -144,6 +147,7 @@ def _provider_generations() -> None:
         sa.Column("digests", JSON, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_provider_generations"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -157,6 +161,7 @@ def _graph_edges() -> None:
         sa.Column("valid_from", TIME, nullable=False),
         sa.Column("valid_to", TIME),
         sa.PrimaryKeyConstraint("id", name="pk_graph_edges"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -192,6 +197,7 @@ def _resources() -> None:
             "environment", "type", "class", "identity", name="uq_resources_environment_type_class_identity"
         ),
         sa.CheckConstraint("observed_generation <= desired_generation", name="ck_resources_generations"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -207,6 +213,7 @@ def _specs() -> None:
         _text("submitted_by"),
         sa.PrimaryKeyConstraint("id", name="pk_specs"),
         sa.UniqueConstraint("application_id", "version", name="uq_specs_application_id_version"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -245,6 +252,7 @@ def _executions() -> None:
         sa.Column("finished_at", TIME),
         sa.PrimaryKeyConstraint("id", name="pk_executions"),
         sa.UniqueConstraint("parent_id", "parent_step", name="uq_executions_parent_id_parent_step"),
+        sqlite_autoincrement=True,
     )
 
 
