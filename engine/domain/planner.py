@@ -257,7 +257,7 @@ def _compared(
     if not changes:
         busy = f"{resource.state}, nothing new to do" if resource.pending else ""
         return replace(item, reason=busy, provider=owner[0].name, version=owner[0].version)
-    if resource.observed_generation == 0 and not resource.in_progress:
+    if resource.state in {ResourceState.REQUESTED, ResourceState.BLOCKED}:
         return _with_operation(item, Action.CREATE, Operation.CREATE, owner, reason="not provisioned yet")
     return _with_operation(item, Action.UPDATE, Operation.UPDATE, owner, reason="its params changed")
 

@@ -12,10 +12,10 @@ from engine.domain.provider import Operation
 from engine.domain.resource import PROVISIONED, Resource, ResourceKey, ResourceState
 from engine.domain.values import Actor, ExecutionId, ResourceId
 from engine.providers.active import ActiveProviders
-from engine.store import dependencies, events, graph, resources
+from engine.store import dependencies, events, executions, graph, resources
 from engine.store.database import Transaction
 from engine.store.readiness import start_ready, state_event
-from engine.store.settling import forget, unblock
+from engine.store.settling import forget, reconsider, unblock
 
 _WANTED = frozenset({Action.CREATE, Action.UPDATE, Action.UNCHANGED, Action.BLOCKED})
 
@@ -147,11 +147,17 @@ def _connect(tx: Transaction, applied: _Applied, application: Application) -> No
     """Who waits for whom. What the spec drops stays until those that used it have been updated."""
     del application
     leaving = {applied.now[item.key].id for item in applied.gone if item.action is Action.DELETE}
+    under_way = [resource.execution_id for resource in applied.now.values() if resource.in_progress]
+    running = executions.generations(tx, [run for run in under_way if run is not None])
     for item in applied.wanted:
         resource = applied.now.get(item.key)
         if resource is None:
             continue
-        waits = resource.pending is not None and not resource.in_progress
+        waits = resource.pending is not None and (
+            resource.execution_id is None
+            or not resource.in_progress
+            or resource.desired_generation > running.get(resource.execution_id, 0)  # another run follows this one
+        )
         targets = [applied.now[key] for key in item.depends_on if key in applied.now]
         edges = [(target.id, waits and not target.settled) for target in targets]
         keep = leaving if resource.pending is not None else set[ResourceId]()
@@ -251,6 +257,7 @@ def _start(
     }
     if retried:
         unblock(tx, locked, retried)
+    reconsider(tx, locked, [resource.id for resource in touched], besides=retried)
     return start_ready(tx, locked, [resource.id for resource in touched], actor=str(actor), retry_failed=retried)
 
 

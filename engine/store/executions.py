@@ -140,6 +140,18 @@ def queue(tx: Transaction, new: Sequence[NewExecution]) -> list[ExecutionId]:
     return [ExecutionId(value) for value in tx.connection.execute(statement, rows).scalars()]
 
 
+def generations(tx: Transaction, ids: Iterable[ExecutionId]) -> dict[ExecutionId, int]:
+    """The generation of its resource that each execution runs for."""
+    wanted = sorted(ids)
+    found: dict[ExecutionId, int] = {}
+    for start in range(0, len(wanted), 500):
+        query = sa.select(executions.c.id, executions.c.generation).where(
+            executions.c.id.in_(wanted[start : start + 500])
+        )
+        found |= {ExecutionId(row.id): row.generation for row in tx.connection.execute(query)}
+    return found
+
+
 def child(tx: Transaction, parent_id: ExecutionId, parent_step: str) -> ExecutionId | None:
     query = sa.select(executions.c.id).where(
         executions.c.parent_id == parent_id, executions.c.parent_step == parent_step
@@ -226,6 +238,8 @@ def extend_leases(
     if not ids:
         return {}
     mine = sa.and_(executions.c.id.in_(ids), executions.c.worker == worker, executions.c.state == "running")
+    if tx.postgresql:  # in the journal's order: two statements that meet must not wait for each other in a circle
+        tx.connection.execute(sa.select(executions.c.id).where(mine).order_by(executions.c.id).with_for_update())
     tx.connection.execute(sa.update(executions).where(mine).values(ready_at=tx.now + timedelta(seconds=lease)))
     query = sa.select(executions.c.id, executions.c.fence, executions.c.cancel_requested).where(mine)
     return {

@@ -14,7 +14,7 @@ from engine.store.executions import NewExecution
 from engine.store.readiness import start_ready, state_event
 from engine.store.settling import Choose
 from engine.store.tables import executions as execution_table
-from engine.store.tables import idempotency_keys
+from engine.store.tables import idempotency_keys, resource_dependencies
 from engine.store.tables import resources as resource_table
 
 _ACTOR = str(SYSTEM)
@@ -24,13 +24,18 @@ _KEY_LIFE = timedelta(hours=24)
 
 
 def start_forgotten(tx: Transaction, *, limit: int) -> int:
-    """Resources that could start and have no execution."""
+    """Resources that could start and have no execution. Those that wait for others do not use up `limit`."""
+    edge = resource_dependencies.alias()
+    waits = sa.exists().where(edge.c.resource_id == resource_table.c.id, edge.c.unmet.is_(sa.true()))
+    needed = sa.exists().where(edge.c.depends_on_id == resource_table.c.id)
+    deleting = resource_table.c.pending == Operation.DELETE.value
     query = (
         sa.select(resource_table.c.id)
         .where(
             resource_table.c.pending.is_not(None),
             resource_table.c.blocked_by.is_(None),
             resource_table.c.state.not_in([*_IN_PROGRESS, ResourceState.FAILED.value]),
+            sa.case((deleting, ~needed), else_=~waits),
         )
         .order_by(resource_table.c.id)
         .limit(limit)

@@ -130,6 +130,12 @@ def lock(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resourc
     return found
 
 
+def blocked_by(tx: Transaction, roots: Iterable[ResourceId]) -> set[ResourceId]:
+    """What any of `roots` blocks."""
+    query = sa.select(resources.c.id).where(resources.c.blocked_by.in_(sorted(roots)))
+    return {ResourceId(value) for value in tx.connection.execute(query).scalars()}
+
+
 def get(tx: Transaction, resource_id: ResourceId) -> Resource | None:
     row = tx.connection.execute(_SELECT.where(resources.c.id == resource_id)).one_or_none()
     return None if row is None else resource_of(tx, row)

@@ -39,27 +39,37 @@ class EndedRun:
 
 def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -> int:
     """Move the resources of ended runs and start what became ready; returns how many executions are ready by it."""
-    by_resource = {run.execution.resource_id: run for run in ended if run.execution.resource_id is not None}
-    own = set(by_resource)
-    below = dependencies.dependants(tx, own)
-    failing = {rid for rid, run in by_resource.items() if run.end.outcome != "succeeded"}
-    reach = own | {a for a, _ in below} | {b for _, b in dependencies.dependencies(tx, own)}
-    reach |= dependencies.closure_of_dependants(tx, failing) if failing else set()
-    locked = resources.lock(tx, reach)
+    runs = [(rid, run) for run in ended if (rid := run.execution.resource_id) is not None]
+    own = {rid for rid, _ in runs}
+    locked = _lock_reach(tx, own, {rid for rid, run in runs if run.end.outcome != "succeeded"})
     before = dict(locked)
-    for resource_id, run in sorted(by_resource.items()):
-        resource = locked[resource_id]
-        if resource.execution_id == run.execution.id or run.end.operation is Operation.READ:
-            locked[resource_id] = _renewed(settle(resource, run.end), choose)
+    for rid, run in sorted(runs, key=lambda pair: pair[1].execution.id):  # a health check may end with an operation
+        if locked[rid].execution_id == run.execution.id or run.end.operation is Operation.READ:
+            locked[rid] = _renewed(settle(locked[rid], run.end), choose)
     moved = [rid for rid in own if locked[rid] != before[rid]]
-    candidates = set(own)
-    candidates |= _after_success(tx, locked, before, moved, choose=choose)
-    _after_failure(tx, locked, [rid for rid in moved if locked[rid].state is ResourceState.FAILED])
+    candidates = own | _after_success(tx, locked, before, moved, choose=choose)
+    again = _wanted_anew(tx, [locked[rid] for rid in candidates & set(locked)])
+    stuck = {rid for rid in moved if locked[rid].state is ResourceState.FAILED}
+    stuck |= {b for _, b in dependencies.dependencies(tx, own) if locked[b].state is ResourceState.FAILED}
+    _after_failure(tx, locked, sorted(stuck - again))
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
     events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
-    again = {rid for rid in own if _newer_wanted(locked[rid], by_resource[rid].end)}
     started = start_ready(tx, locked, candidates & set(locked), actor=_ACTOR, retry_failed=again)
     return len(started) + _wake(tx, [locked[rid] for rid in locked if locked[rid] != before[rid]])
+
+
+def _lock_reach(
+    tx: Transaction, own: Collection[ResourceId], failing: Collection[ResourceId]
+) -> dict[ResourceId, Resource]:
+    """Lock `own` and all that their end may touch. A submission that was first may have added to it while we waited."""
+    locked: dict[ResourceId, Resource] = {}
+    while True:
+        reach = set(own) | {a for a, _ in dependencies.dependants(tx, own)}
+        reach |= {b for _, b in dependencies.dependencies(tx, own)}
+        reach |= dependencies.closure_of_dependants(tx, failing) if failing else set()
+        if not reach - set(locked):
+            return locked
+        locked |= resources.lock(tx, reach - set(locked))
 
 
 def settle_resolved(
@@ -73,8 +83,7 @@ def settle_resolved(
     locked[resource_id] = resolve(locked[resource_id], as_state=as_state)
     resources.save(tx, [locked[resource_id]])
     unblock(tx, locked, [resource_id])
-    for rid in set(locked) - set(before):
-        before[rid] = locked[rid]
+    before.update({rid: resource for rid, resource in locked.items() if rid not in before})
     candidates = _after_success(tx, locked, before, [resource_id], choose=choose)
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before.get(rid)])
     events.record(tx, [state_event(locked[rid], actor) for rid in sorted(locked) if _state_moved(locked, before, rid)])
@@ -86,8 +95,15 @@ def _state_moved(after: dict[ResourceId, Resource], before: dict[ResourceId, Res
     return after[rid].state is not before[rid].state
 
 
-def _newer_wanted(resource: Resource, end: RunEnd) -> bool:
-    return end.operation is not Operation.READ and resource.desired_generation > end.generation
+def _wanted_anew(tx: Transaction, candidates: Sequence[Resource]) -> set[ResourceId]:
+    """The failed ones for which something newer has been asked than what their last run failed at."""
+    failed = [resource for resource in candidates if resource.state is ResourceState.FAILED]
+    tried = executions.generations(tx, [resource.execution_id for resource in failed if resource.execution_id])
+    return {
+        resource.id
+        for resource in failed
+        if resource.execution_id and resource.desired_generation > tried.get(resource.execution_id, 0)
+    }
 
 
 def _renewed(resource: Resource, choose: Choose) -> Resource:
@@ -124,13 +140,13 @@ def _after_success(
             locked[dependant] = _bumped(locked[dependant], choose)
     freed |= dependencies.drop_from(tx, gone)
     forget(tx, [locked[rid] for rid in gone])
-    late = freed - set(locked)
-    locked.update(resources.lock(tx, late))
-    before.update({rid: locked[rid] for rid in late if rid in locked})
-    unblocked = {rid for rid in freed if locked[rid].blocked_by in gone}
-    for rid in unblocked:
-        locked[rid] = replace(locked[rid], blocked_by=None)
-    return {dependant for dependant, _ in edges} | freed
+    victims = resources.blocked_by(tx, [*done, *gone])
+    late = resources.lock(tx, (freed | victims) - set(locked))
+    locked.update(late)
+    before.update(late)
+    _free(tx, locked, victims, besides=())
+    before.update({rid: resource for rid, resource in locked.items() if rid not in before})
+    return {dependant for dependant, _ in edges} | freed | victims
 
 
 def _bumped(resource: Resource, choose: Choose) -> Resource:
@@ -154,11 +170,8 @@ def _bumped(resource: Resource, choose: Choose) -> Resource:
 
 def _after_failure(tx: Transaction, locked: dict[ResourceId, Resource], failed: Sequence[ResourceId]) -> None:
     """Everything that waits for what failed is blocked by it."""
-    for root in sorted(failed):
-        waiting = dependencies.closure_of_dependants(tx, [root])
-        if locked[root].pending is Operation.DELETE:
-            waiting |= {target for _, target in dependencies.dependencies(tx, [root])}
-        for rid in sorted(waiting & set(locked)):
+    for root in failed:
+        for rid in sorted(_waiting_for(tx, locked, root) & set(locked)):
             resource = locked[rid]
             if resource.pending is None or resource.in_progress or resource.blocked_by is not None:
                 continue
@@ -168,20 +181,58 @@ def _after_failure(tx: Transaction, locked: dict[ResourceId, Resource], failed: 
             locked[rid] = blocked
 
 
+def _waiting_for(tx: Transaction, locked: dict[ResourceId, Resource], root: ResourceId) -> set[ResourceId]:
+    """Who cannot go on before the pending operation of `root` has succeeded; deletions also wait for what uses them."""
+    waiting = dependencies.closure_of_dependants(tx, [root])
+    if locked[root].pending is Operation.DELETE:
+        used = {target for _, target in dependencies.dependencies(tx, [root])} & set(locked)
+        waiting |= {rid for rid in used if locked[rid].pending is Operation.DELETE}
+    return waiting
+
+
 def unblock(tx: Transaction, locked: dict[ResourceId, Resource], roots: Iterable[ResourceId]) -> None:
     """What `roots` blocked is free to wait again, unless something else it waits for has failed. Saves its changes."""
     roots = set(roots)
     closure = dependencies.closure_of_dependants(tx, roots) | {b for _, b in dependencies.dependencies(tx, roots)}
     locked.update(resources.lock(tx, closure - set(locked)))
-    freed = {rid for rid in closure if locked[rid].blocked_by in roots}
+    _free(tx, locked, {rid for rid in closure if locked[rid].blocked_by in roots}, besides=roots)
+
+
+def reconsider(
+    tx: Transaction, locked: dict[ResourceId, Resource], ids: Iterable[ResourceId], *, besides: Collection[ResourceId]
+) -> None:
+    """The dependencies of `ids` were written anew: what they wait for no longer blocks them no more. Saves its changes.
+
+    Failures of `besides` do not count: they are about to be tried again.
+    """
+    ids = set(ids)
+    roots = {root for rid in ids if (root := locked[rid].blocked_by) is not None}
+    locked.update(resources.lock(tx, roots - set(locked)))
+    freed: set[ResourceId] = set()
+    for root in sorted(roots):
+        waiting = _waiting_for(tx, locked, root) if locked[root].state is ResourceState.FAILED else set[ResourceId]()
+        freed |= {rid for rid in ids - waiting if locked[rid].blocked_by == root}
+    _free(tx, locked, freed, besides=besides)
+
+
+def _free(
+    tx: Transaction,
+    locked: dict[ResourceId, Resource],
+    freed: Collection[ResourceId],
+    *,
+    besides: Collection[ResourceId],
+) -> None:
+    before = dict(locked)
     for rid in freed:
         resource = locked[rid]
         moved = resource.moved(ResourceState.REQUESTED) if resource.state is ResourceState.BLOCKED else resource
         locked[rid] = replace(moved, blocked_by=None)
-    other = {b for _, b in dependencies.dependencies(tx, freed)} - roots
-    locked.update(resources.lock(tx, other - set(locked)))
+    other = {b for _, b in dependencies.dependencies(tx, freed)} - set(besides)
+    late = resources.lock(tx, other - set(locked))
+    locked.update(late)
+    before.update(late)
     _after_failure(tx, locked, [rid for rid in sorted(other) if locked[rid].state is ResourceState.FAILED])
-    resources.save(tx, [locked[rid] for rid in freed])
+    resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
 
 
 def forget(tx: Transaction, gone: Sequence[Resource]) -> None:
