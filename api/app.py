@@ -1,6 +1,6 @@
 """Door 2: the REST API as one ASGI app, into which the composition root puts the MCP app."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
@@ -78,7 +78,7 @@ def create_app(
 
 
 def _largest_body(platform: Platform) -> int:
-    """JSON may write a byte of a document as `\\u00e4`: up to six for one."""
+    """Of a document of the largest size, as JSON with ordinary escaping."""
     return platform.settings.max_spec_bytes * 2 + _BODY_SLACK
 
 
@@ -96,7 +96,7 @@ def _lifespan(
     own: Lifespan | None, mcp_app: Starlette | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def entered(_app: FastAPI) -> AsyncIterator[None]:
+    async def entered(_app: FastAPI) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:
             if own is not None:
                 await stack.enter_async_context(own())

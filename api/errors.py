@@ -1,5 +1,6 @@
 """One table: which status each family of errors has, and the problem+json (RFC 9457) that tells it."""
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -8,10 +9,11 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import JsonValue, TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.domain.values import Json, JsonObject
+from engine.domain.values import JsonObject
 from engine.errors import Conflict, Denied, InnominatusError, Internal, Invalid, NotFound, Problem, Unavailable
 from engine.services import views
 from engine.store.types import dump_json
@@ -62,21 +64,12 @@ def document(error: InnominatusError) -> JsonObject:
     }
 
 
-def _plain(details: Mapping[str, object]) -> dict[str, Json]:
-    return {key: _json(value) for key, value in details.items()}
+_DETAILS: TypeAdapter[JsonObject] = TypeAdapter(dict[str, JsonValue])
 
 
-def _json(value: object) -> Json:
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case Mapping():
-            pairs: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType] # checked one line above
-            return {str(key): _json(inner) for key, inner in pairs.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_json(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType] # made plain here
-        case _:
-            return str(value)
+def _plain(details: Mapping[str, object]) -> JsonObject:
+    """As JSON; what JSON has no word for as text."""
+    return _DETAILS.validate_json(json.dumps(dict(details), default=str))
 
 
 def response(error: InnominatusError, *, headers: Mapping[str, str] | None = None) -> Response:

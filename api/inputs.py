@@ -1,8 +1,7 @@
 """What handlers are given: the platform, who asks, and checked parts of the request."""
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.dependencies.models import Dependant
@@ -88,19 +87,13 @@ async def only_known_parameters(request: Request) -> None:
     """
     route = request.scope.get("route")
     known = _query_names(route.dependant) if isinstance(route, APIRoute) else frozenset[str]()
-    problems: list[Problem] = []
-    for name in request.query_params:
-        given = request.query_params.getlist(name)
-        if name not in known:
-            close = nearest(name, known)
-            fix = f"did you mean {quoted(close)}?" if close else _known(known)
-            problems.append(
-                Problem("unknown_parameter", f"query.{_short(name)}", "this route has no such parameter", fix)
-            )
-        elif len(given) > 1:
-            problems.append(
-                Problem("repeated_parameter", f"query.{name}", "this parameter is given twice", "give it once")
-            )
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    problems = [_unknown(name, known) for name in counted if name not in known]
+    problems += [
+        Problem("repeated_parameter", f"query.{name}", "this parameter is given more than once", "give it once")
+        for name, count in counted.items()
+        if count > 1 and name in known
+    ]
     if problems:
         raise refusal(problems)
 
@@ -110,14 +103,8 @@ def _query_names(dependant: Dependant) -> frozenset[str]:
     return frozenset(field.alias for field in dependant.query_params).union(*inner)
 
 
-def _known(known: frozenset[str]) -> str:
-    return f"known: {quoted(sorted(known))}" if known else "this route takes none"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-def members(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is None: what was not given."""
-    return {key: given for key, given in value.items() if given is not None}
+def _unknown(name: str, known: frozenset[str]) -> Problem:
+    close = nearest(name[:100], known)
+    told = f"known: {quoted(sorted(known))}" if known else "this route takes none"
+    fix = f"did you mean {quoted(close)}?" if close else told
+    return Problem("unknown_parameter", f"query.{name[:80]}", "this route has no such parameter", fix)

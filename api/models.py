@@ -1,4 +1,4 @@
-"""The shapes of answers, for the description of the API. `engine.services.views` makes them; a test compares the two."""
+"""The shapes of answers, for the description of the API: `engine.services.views` makes them, a test compares."""
 
 from http import HTTPStatus
 from typing import Any

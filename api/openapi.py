@@ -15,7 +15,7 @@ DESCRIPTION = """Submit Score specs, see what exists and why, and run golden pat
 
 Every refusal is `application/problem+json`: `code` is stable, `hint` says what to do, `problems` lists everything that
 is wrong with an input, each with its place. Lists are pages: send `next_cursor` back as `cursor` until it is empty.
-Secrets are shown as `***` unless `reveal=true`, which leaves an event. Parameters that a route does not know are refused.
+Secrets are shown as `***` unless `reveal=true`, which leaves an event. Parameters unknown to a route are refused.
 """
 
 TAGS = [

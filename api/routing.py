@@ -11,7 +11,8 @@ class PlainRoute(APIRoute):
     """Describes answers by `responses` alone: they are not validated and copied once more on their way out."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        super().__init__(path, endpoint, **{**options, "response_model": None})
+        options["response_model"] = None
+        super().__init__(path, endpoint, **options)
 
 
 def router(tag: str) -> APIRouter:

@@ -1,9 +1,10 @@
 """Applications: submit, read, delete, and the variables their containers get."""
 
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import Annotated
 from urllib.parse import quote, urlencode
 
-from fastapi import Query, Response
+from fastapi import Depends, Query, Response
 
 from api import models, routing
 from api.bodies import SCORE_BODY, SubmittedOf
@@ -27,12 +28,31 @@ from engine.services import applications, variables, views
 from engine.services.applications import Submission
 
 router = routing.router("applications")
+_CARRIED_OUT = models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out.")
 
-DryRun = Annotated[bool, Query(description="Only plan; nothing is written.")]
-PlanHash = Annotated[Text | None, Query(max_length=200, description="Apply exactly this plan, or answer `stale_plan`.")]
-Prune = Annotated[bool, Query(description="Delete resources that are gone from the spec.")]
-Strict = Annotated[bool, Query(description="Accept only what the Score standard accepts.")]
-Confirm = Annotated[bool, Query(description="Refuse what destroys anything unless `plan_hash` names its plan.")]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """What the caller has agreed to: nothing, one plan, or whatever comes."""
+
+    dry_run: Annotated[bool, Query(description="Only plan; nothing is written.")] = False
+    plan_hash: Annotated[
+        Text | None, Query(max_length=200, description="Apply exactly this plan, or answer `stale_plan`.")
+    ] = None
+    confirm: Annotated[bool, Query(description="Refuse what destroys anything unless `plan_hash` names its plan.")] = (
+        False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted(Agreed):
+    """How a spec is to be applied."""
+
+    environment: Annotated[
+        Text | None, Query(max_length=63, description="Where it shall live; else as the spec says, else `default`.")
+    ] = None
+    prune: Annotated[bool, Query(description="Delete resources that are gone from the spec.")] = False
+    strict: Annotated[bool, Query(description="Accept only what the Score standard accepts.")] = False
 
 
 @router.get("/api/applications", responses=models.page("applications", models.Application))
@@ -52,7 +72,7 @@ def list_applications(
     "/api/applications",
     status_code=202,
     openapi_extra=SCORE_BODY,
-    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+    responses=_CARRIED_OUT,
 )
 @router.post(
     "/api/specs",
@@ -60,31 +80,19 @@ def list_applications(
     name="submit_spec",
     status_code=202,
     openapi_extra=SCORE_BODY,
-    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+    responses=_CARRIED_OUT,
 )
 def submit_application(
     platform: PlatformOf,
     actor: ActorOf,
     response: Response,
+    *,
     submitted: SubmittedOf,
-    environment: Annotated[Text | None, Query(max_length=63, description="Where it shall live.")] = None,
-    dry_run: DryRun = False,
-    plan_hash: PlanHash = None,
-    prune: Prune = False,
-    strict: Strict = False,
-    confirm: Confirm = False,
+    wanted: Annotated[Wanted, Depends()],
     idempotency_key: IdempotencyKey = None,
 ) -> JsonObject:
     """Plan a Score spec and make it the platform's intent; `dry_run` only plans."""
-    options: dict[str, Any] = {
-        "environment": environment,
-        "dry_run": dry_run,
-        "plan_hash": plan_hash,
-        "prune": prune,
-        "strict": strict,
-        "confirm": confirm,
-        **submitted.options,
-    }
+    options = {**asdict(wanted), **submitted.options}
     made = applications.submit(platform, actor, submitted.source, idempotency_key=idempotency_key, **options)
     return _answer(made, response)
 
@@ -106,56 +114,49 @@ def get_application(platform: PlatformOf, name: Name, environment: Environment =
 @router.delete(
     "/api/applications/{name}",
     status_code=202,
-    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+    responses=_CARRIED_OUT,
 )
 @router.post(
     "/api/applications/{name}/deprovision",
     name="deprovision_application",
     status_code=202,
-    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+    responses=_CARRIED_OUT,
 )
 @router.delete(
     "/api/specs/{name}",
     tags=["specs"],
     name="delete_spec",
     status_code=202,
-    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+    responses=_CARRIED_OUT,
 )
 @router.post(
     "/api/specs/{name}/deprovision",
     tags=["specs"],
     name="deprovision_spec",
     status_code=202,
-    responses=models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out."),
+    responses=_CARRIED_OUT,
 )
 def delete_application(
     platform: PlatformOf,
     actor: ActorOf,
     response: Response,
+    *,
     name: Name,
+    agreed: Annotated[Agreed, Depends()],
     environment: Environment = ANYWHERE,
-    dry_run: DryRun = False,
-    plan_hash: PlanHash = None,
-    confirm: Confirm = False,
     idempotency_key: IdempotencyKey = None,
 ) -> JsonObject:
     """Delete everything the application refers to, in reverse order; what others use or a provider retains stays."""
+    options = asdict(agreed)
     made = applications.delete(
-        platform,
-        actor,
-        name,
-        environment=environment,
-        dry_run=dry_run,
-        plan_hash=plan_hash,
-        confirm=confirm,
-        idempotency_key=idempotency_key,
+        platform, actor, name, environment=environment, idempotency_key=idempotency_key, **options
     )
     return _answer(made, response)
 
 
 @router.get("/api/applications/{name}/variables", responses=models.one(models.Variables))
 def get_application_variables(
-    platform: PlatformOf, actor: ActorOf, name: Name, environment: Environment = ANYWHERE, reveal: Reveal = False
+    platform: PlatformOf, actor: ActorOf, name: Name, *, environment: Environment = ANYWHERE, reveal: Reveal = False
 ) -> JsonObject:
     """The variables of its containers with every placeholder resolved, as its workload gets them."""
     if reveal:

@@ -12,6 +12,7 @@ router = routing.router("resources")
 @router.get("/api/resources", responses=models.page("resources", models.Resource))
 def list_resources(
     platform: PlatformOf,
+    *,
     app: Filter = None,
     type: Filter = None,
     state: Filter = None,
@@ -33,7 +34,7 @@ def list_resources(
 
 
 @router.get("/api/resources/{resource_id}", responses=models.one(models.ResourceDetails))
-def get_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number, reveal: Reveal = False) -> JsonObject:
+def get_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number, *, reveal: Reveal = False) -> JsonObject:
     """The resource, what it depends on, who uses it, and its last ten transitions."""
     wanted = ResourceId(resource_id)
     details = resources.revealed(platform, actor, wanted) if reveal else resources.get(platform, wanted)

@@ -10,7 +10,7 @@ router = routing.router("specs")
 
 @router.get("/api/specs/{name}", responses=models.one(models.SpecDetails))
 def get_spec(
-    platform: PlatformOf, actor: ActorOf, name: Name, environment: Environment = ANYWHERE, reveal: Reveal = False
+    platform: PlatformOf, actor: ActorOf, name: Name, *, environment: Environment = ANYWHERE, reveal: Reveal = False
 ) -> JsonObject:
     """The newest version of the spec with the state of what it asked for. Its text, which may hold secrets, is shown
     with `reveal`.

@@ -18,6 +18,7 @@ router = routing.router("specs")
 def validate(
     platform: PlatformOf,
     raw: RawOf,
+    *,
     kind: Annotated[DocumentKind | None, Query(description="Without it, the document says what it is.")] = None,
     strict: Annotated[bool, Query(description="Accept only what the Score standard accepts.")] = False,
 ) -> JsonObject:
