@@ -15,6 +15,8 @@ LARGEST_ANSWER = 24_000
 """Bytes of structured content, about 8,000 tokens; what is larger is cut until it fits, and says so."""
 CELL = 160
 _FINE = frozenset("\n\t")
+_PICTURES = 0x2400
+"""Where Unicode keeps the pictures of control characters."""
 _LIMITS = ((4000, 200), (1000, 100), (300, 50), (120, 20), (60, 8), (30, 3))
 
 
@@ -28,7 +30,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Json]]) -> JsonObject:
 def page(columns: Sequence[str], rows: Sequence[Sequence[Json]], next_cursor: str) -> JsonObject:
     """A table that fits; the first column is the id its cursor counts in. `next_cursor` is left out at the end."""
     made = table(columns, rows)
-    kept, size = [], len(json.dumps(columns))
+    kept: list[list[Json]] = []
+    size = len(json.dumps(columns))
     for row in _rows(made):
         size += len(json.dumps(row, ensure_ascii=False).encode())
         if kept and size > LARGEST_ANSWER * 3 // 4:
@@ -47,7 +50,9 @@ def call(tool: str, **arguments: Json) -> str:
 
 def answered(answer: JsonObject) -> CallToolResult:
     """A successful result. Empty texts, lists and None are left out at the top."""
-    kept = {name: value for name, value in answer.items() if value not in (None, "", [], {})}
+    kept: JsonObject = {
+        name: value for name, value in answer.items() if name == "rows" or value not in (None, "", [], {})
+    }
     return result(kept, is_error=False)
 
 
@@ -71,7 +76,9 @@ def clean(value: Json) -> Json:
 
 
 def _visible(letter: str) -> str:
-    return letter if letter.isprintable() or letter in _FINE else f"\\u{{{ord(letter):x}}}"
+    if letter.isprintable() or letter in _FINE:
+        return letter
+    return chr(_PICTURES + ord(letter)) if letter < " " else f"<U+{ord(letter):04X}>"
 
 
 def _fitted(content: Json) -> Json:

@@ -39,7 +39,7 @@ _BOUNDED = {
 def tidied(
     tool: str, arguments: Mapping[str, object], *, known: Collection[str], required: Collection[str]
 ) -> dict[str, object]:
-    """The arguments under their advertised names, without nulls. Raises Invalid for unknown names and unusable texts."""
+    """The arguments under their advertised names, without nulls. Raises Invalid: unknown names, unusable texts."""
     older = OLDER_NAMES.get(tool, {})
     named: dict[str, object] = {}
     for name, value in arguments.items():

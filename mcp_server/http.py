@@ -15,7 +15,7 @@ def http_app(
     """The ASGI app that serves `/mcp`; mount it last, at `/`. Whoever mounts it enters `server.session_manager.run()`.
 
     Bodies are event streams, so that progress arrives. Clients of the handshake era get no session either: any process
-    can answer any request, and a restart loses nobody. Hosts and origins beyond loopback are those given, with any port.
+    can answer any request, and a restart loses nobody. Beyond loopback, only the given hosts and origins are served.
     """
     hosts = [*LOOPBACK, *allowed_hosts]
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]

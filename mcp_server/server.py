@@ -1,5 +1,6 @@
 """The MCP door: ten tools over the services, in both protocol eras."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import NamedTuple, cast
@@ -13,7 +14,7 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import ValidationError
 
 from engine.domain.values import Actor, JsonObject
-from engine.errors import InnominatusError, Internal, NotFound
+from engine.errors import InnominatusError, Internal, NotFound, nearest
 from engine.services.platform import Platform
 from mcp_server import schemas
 from mcp_server.answers import answered
@@ -29,6 +30,7 @@ from mcp_server.tools.things import ResourceTools
 log = structlog.get_logger(__name__)
 
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+_ALL = "tools/list names the tools."
 _CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
 
 
@@ -60,9 +62,7 @@ class PlatformServer(MCPServer[object]):
     ) -> CallToolResult:
         """Run a tool. Every failure but a protocol error becomes a result that the model reads."""
         try:
-            tool = self._offered.get(name)
-            if tool is None:
-                raise NotFound("tool", name[:80], known=self._offered)
+            tool = self._tool(name)
             given = tidied(name, arguments, known=_properties(tool), required=_required(tool))
             answer: object = await tool.run(given, context or Context(mcp_server=self))
             return answered(cast("JsonObject", answer))
@@ -73,6 +73,12 @@ class PlatformServer(MCPServer[object]):
         except Exception as error:  # noqa: BLE001 # the door's one place where the unexpected becomes an answer
             return failed(_understood(name, error))
 
+    def _tool(self, name: str) -> Tool:
+        found = self._offered.get(name)
+        if found is None:
+            raise NotFound("tool", name[:80], known=self._offered, hint="" if nearest(name, self._offered) else _ALL)
+        return found
+
 
 def _understood(name: str, error: Exception) -> InnominatusError:
     """What a tool's failure was; what nobody expected is logged, and told without its text."""
@@ -81,8 +87,15 @@ def _understood(name: str, error: Exception) -> InnominatusError:
         return cause
     if isinstance(cause, ValidationError) and not isinstance(error, UnexpectedToolError):
         return rejected(name, cause)
-    log.error("mcp.tool-crashed", tool=name, exc_info=cause or error)
+    log.error("mcp.tool-crashed", tool=name, **_traced(cause or error))
     return Internal(f"`{name}` failed inside innominatus; the server's log has the details.")
+
+
+def _traced(error: BaseException) -> dict[str, str]:
+    """Where it happened and what, without local variables or statement parameters: they may hold secrets."""
+    first, *_ = str(error).splitlines() or [""]
+    where = "".join(traceback.format_tb(error.__traceback__))
+    return {"error": f"{type(error).__name__}: {first[:300]}", "stack": where}
 
 
 def create_server(platform: Platform, *, actor: Callable[[], Actor] | Actor) -> PlatformServer:
@@ -117,12 +130,17 @@ def _tool(offer: _Offer) -> Tool:
 def _compact(schema: Mapping[str, object]) -> dict[str, object]:
     """A tool's input schema without what says nothing: titles, and empty texts as defaults."""
     properties = cast("Mapping[str, Mapping[str, object]]", schema.get("properties", {}))
-    kept = {
-        name: {key: value for key, value in declared.items() if key != "title" and (key, value) != ("default", "")}
-        for name, declared in properties.items()
-    }
+    kept = {name: _said(declared) for name, declared in properties.items()}
     required = {"required": schema["required"]} if "required" in schema else {}
     return {"type": "object", "properties": kept, **required, "additionalProperties": False}
+
+
+def _said(declared: Mapping[str, object]) -> dict[str, object]:
+    said = {key: value for key, value in declared.items() if key not in {"title", "anyOf"}}
+    for choice in cast("list[dict[str, object]]", declared.get("anyOf", [])):
+        if choice.get("type") != "null":
+            said |= choice
+    return {key: value for key, value in said.items() if key != "default" or value not in ("", None)}
 
 
 def _properties(tool: Tool) -> list[str]:

@@ -4,5 +4,5 @@ from mcp.server.mcpserver import MCPServer
 
 
 def run_stdio(server: MCPServer[object]) -> None:
-    """Serve one client until it closes stdin. Only protocol goes to stdout: what steps or libraries print goes to stderr."""
+    """Serve one client until it closes stdin. Stdout carries the protocol only: what anything prints goes to stderr."""
     server.run("stdio")

@@ -18,7 +18,7 @@ class CatalogTools:
     house: House
 
     def list_golden_paths(self) -> JsonObject:
-        """List the ready-made workflows for self-service and their inputs (`*` = required), to run by execute_workflow."""
+        """List ready-made workflows for self-service and their inputs (`*` = required); execute_workflow runs them."""
         found = catalog.golden_paths(self.house.platform)
         rows: list[list[Json]] = [
             [path.name, owner.name, _described(path), _parameters(path.definition.parameters)] for owner, path in found
@@ -37,7 +37,7 @@ class CatalogTools:
         return {**listed, "next": [call("get_provider_details", provider_name=p.name) for p in found[:_FEW]]}
 
     def get_provider_details(self, provider_name: str) -> JsonObject:
-        """Show a provider's resource types (params, outputs, example) and workflows (inputs). Use before writing a spec."""
+        """Show a provider's resource types (params, outputs, example) and workflows. Use before writing a spec."""
         found = catalog.provider(self.house.platform, provider_name)
         return {
             "name": found.name,

@@ -165,7 +165,10 @@ def _status(house: House, view: ExecutionView, logs: Logs) -> JsonObject:
         "next": _next(view),
     }
     if run.outputs.secret:
-        answer["secrets"] = "Values shown as *** are secret; outputs of resources: innominatus-ctl resource ID --reveal"
+        reveal = (
+            f"; a person can read them: innominatus-ctl resource {run.resource_id} --reveal" if run.resource_id else ""
+        )
+        answer["secrets"] = f"Values shown as *** are secret{reveal}"
     return answer
 
 

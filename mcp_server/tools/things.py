@@ -28,7 +28,7 @@ class ResourceTools:
         limit: Limit = 50,
         cursor: Cursor = "",
     ) -> JsonObject:
-        """List resources (databases, volumes, workloads ...) with their states; deleted ones only with state=terminated."""
+        """List resources (databases, volumes, workloads ...) with states; deleted ones only with state=terminated."""
         found = resources.listed(
             self.house.platform,
             application=application or None,
@@ -39,7 +39,9 @@ class ResourceTools:
             limit=limit,
         )
         rows = [resource_row(item) for item in found.items]
-        return {**page(_COLUMNS, rows, found.next_cursor), "next": failures(found.items)}
+        known = not type or self.house.platform.providers.registry.resolve(type)
+        following = failures(found.items) if rows or known else [call("list_providers")]
+        return {**page(_COLUMNS, rows, found.next_cursor), "next": following}
 
     def get_resource_details(self, resource_id: int) -> JsonObject:
         """Show a resource: params, outputs (secrets as ***), dependencies, recent transitions, and what failed."""
