@@ -1,6 +1,7 @@
 """What handlers are given: the platform, who asks, and checked parts of the request."""
 
 import math
+from collections import Counter
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request

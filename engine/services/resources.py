@@ -17,7 +17,7 @@ _RESOLUTIONS = {"active": ResourceState.ACTIVE, "gone": ResourceState.TERMINATED
 
 @dataclass(frozen=True, slots=True)
 class ResourceDetails:
-    """A resource, its newest transitions (newest first), what it depends on, who depends on it, and who refers to it."""
+    """A resource, its newest transitions first, what it depends on, who depends on it, and who refers to it."""
 
     resource: Resource
     transitions: tuple[Event, ...] = ()
@@ -85,7 +85,10 @@ def get(platform: Platform, resource_id: ResourceId) -> ResourceDetails:
 
 
 def find(platform: Platform, name: str, *, application: str | None = None) -> ResourceDetails:
-    """A resource by number, by `type/id`, or by its name in an application's spec. Raises NotFound, or Conflict for several."""
+    """A resource by number, by `type/id`, or by its name in an application's spec.
+
+    Raises NotFound, and Conflict where the name stands for several.
+    """
     if name.isdecimal():
         return get(platform, ResourceId(int(name)))
     with platform.store.read() as tx:
@@ -102,7 +105,7 @@ def find(platform: Platform, name: str, *, application: str | None = None) -> Re
 def revealed(platform: Platform, actor: Actor, resource_id: ResourceId) -> ResourceDetails:
     """The same as `get`, for showing secrets to a person: who did it stands in the timeline. Raises NotFound."""
     details = get(platform, resource_id)
-    shown: list[Json] = sorted(details.resource.secret_outputs)
+    shown: list[Json] = [*sorted(details.resource.secret_outputs)]
     fact = Event(
         "resource.revealed",
         str(actor),
