@@ -6,7 +6,13 @@ from engine.domain.plan import Change
 from engine.domain.values import Json, JsonObject
 
 MASK = "***"
-_ABSENT = object()
+
+
+class _Absent:
+    pass
+
+
+_ABSENT = _Absent()
 
 
 def changed_leaves(before: JsonObject, after: JsonObject, *, secret: Collection[str] = ()) -> tuple[Change, ...]:
@@ -16,21 +22,23 @@ def changed_leaves(before: JsonObject, after: JsonObject, *, secret: Collection[
     return tuple(sorted(found, key=lambda change: change.path))
 
 
-def _walk(before: object, after: object, path: tuple[str, ...], found: list[Change], secret: frozenset[str]) -> None:
+def _walk(
+    before: Json | _Absent, after: Json | _Absent, path: tuple[str, ...], found: list[Change], secret: frozenset[str]
+) -> None:
     if isinstance(before, dict) and isinstance(after, dict):
-        for key in sorted({*before, *after}, key=str):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # JSON objects
-            _walk(before.get(key, _ABSENT), after.get(key, _ABSENT), (*path, str(key)), found, secret)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] # JSON objects
+        for key in sorted({*before, *after}):
+            _walk(before.get(key, _ABSENT), after.get(key, _ABSENT), (*path, key), found, secret)
         return
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):  # pyright: ignore[reportUnknownArgumentType] # JSON lists
-        for index, (old, new) in enumerate(zip(before, after, strict=True)):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # JSON lists
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
             _walk(old, new, (*path, str(index)), found, secret)
         return
-    if before is _ABSENT or after is _ABSENT or before != after or type(before) is not type(after):
+    if type(before) is not type(after) or before != after:
         hide = bool(path) and path[0] in secret
         found.append(Change(".".join(path), _shown(before, hide=hide), _shown(after, hide=hide)))
 
 
-def _shown(value: object, *, hide: bool) -> Json:
-    if value is _ABSENT:
+def _shown(value: Json | _Absent, *, hide: bool) -> Json:
+    if isinstance(value, _Absent):
         return None
-    return MASK if hide else value  # pyright: ignore[reportReturnType] # both sides were JSON
+    return MASK if hide else value

@@ -78,7 +78,7 @@ _BAD = frozenset({_T.FAILED, _T.CANCELLED, _T.UPSTREAM_FAILED})
 
 
 def advance(workflow: Workflow, states: Mapping[str, StepState], *, holds: Callable[[Step], bool]) -> Advance:
-    """Decide from the states of the steps so far; `holds` judges a step's `if` and is asked once per step ready to start.
+    """Decide from the states of the steps so far; `holds` judges a step's `if`, asked once per step ready to start.
 
     Skipping is followed through: a skipped step can make the next one ready in the same answer.
     """

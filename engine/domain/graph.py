@@ -63,8 +63,7 @@ def to_json(graph: Graph, states: Mapping[tuple[NodeKind, str], str]) -> JsonObj
 
 def to_mermaid(graph: Graph, states: Mapping[tuple[NodeKind, str], str]) -> str:
     lines = ["flowchart LR"]
-    for node in graph.nodes:
-        lines.append(f'  n{node.id}["{_mermaid_text(_label(node, states))}"]:::{node.kind.value}')
+    lines += [f'  n{n.id}["{_mermaid_text(_label(n, states))}"]:::{n.kind.value}' for n in graph.nodes]
     lines += [f"  n{edge.source} -->|{edge.kind.value}| n{edge.target}" for edge in graph.edges]
     return "\n".join(lines) + "\n"
 

@@ -59,6 +59,10 @@ class PlanItem:
     """The application no longer refers to the resource once the plan is applied."""
     aliases: tuple[str, ...] = ()
     """Further names under which the spec declares the same resource."""
+    gone: bool = False
+    """The spec does not want the resource, or the application is to be deleted."""
+    protected: bool = False
+    """Blocked because its provider refuses deletion in this environment."""
 
     @property
     def changes_something(self) -> bool:
@@ -67,7 +71,10 @@ class PlanItem:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Items are in the order they happen: dependencies first, deletions last and in reverse. `hash` names exactly this plan."""
+    """Items are in the order they happen: dependencies first, deletions last and in reverse.
+
+    `hash` names exactly this plan.
+    """
 
     application: str
     environment: str

@@ -1,60 +1,25 @@
 """Compare what a spec wants with what exists. Pure and deterministic: the same values give the same plan and hash."""
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.domain.changes import changed_leaves
 from engine.domain.placeholders import resource_references
 from engine.domain.plan import Action, Plan, PlanItem
-from engine.domain.provider import Operation, Provider, Registry, ResourceType
+from engine.domain.plan_question import Current, Owner, Question, Reference, canonical, with_operation
+from engine.domain.provider import Operation, Registry
+from engine.domain.removal import gone_items
 from engine.domain.resource import PROVISIONED, Resource, ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_CLASS, WORKLOAD, ResourceDeclaration, Spec
 from engine.domain.topology import topological_order
-from engine.domain.values import ApplicationId, JsonObject
+from engine.domain.values import Json
 from engine.errors import Problem, quoted
 
-ParamsCheck = Callable[[ResourceType, JsonObject], Sequence[Problem]]
-Fingerprint = Callable[[JsonObject], str]
+__all__ = ["Answer", "Current", "Question", "Reference", "canonical", "key_of", "make_plan", "workload_key"]
 
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """An application that refers to a resource, with the params it asks for."""
-
-    application_id: ApplicationId
-    application: str
-    name: str
-    params: JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """A resource that exists, and who refers to it."""
-
-    resource: Resource
-    references: tuple[Reference, ...] = ()
-
-    def others(self, application: str) -> tuple[Reference, ...]:
-        return tuple(reference for reference in self.references if reference.application != application)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Everything a plan is worked out from. `current` holds this application's resources and those the spec's ids name."""
-
-    application: str
-    environment: str
-    registry: Registry
-    current: Mapping[ResourceKey, Current]
-    spec: Spec | None = None
-    """None asks for the deletion of everything the application refers to."""
-    prune: bool = False
-    partial: bool = False
-    """True when `spec` is an addition: there is no workload in it, and what it leaves out is not gone."""
-    check_params: ParamsCheck = field(default=lambda _kind, _params: ())
-    fingerprint: Fingerprint = field(default=lambda params: hashlib.sha256(canonical(params)).hexdigest())
+_MOVES = frozenset({Action.CREATE, Action.UPDATE})
+_UNMADE = frozenset({ResourceState.REQUESTED, ResourceState.BLOCKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +34,11 @@ class Answer:
 class _Desired:
     key: ResourceKey
     declaration: ResourceDeclaration
-    owner: tuple[Provider, ResourceType] | None
+    owner: Owner | None
     depends_on: tuple[ResourceKey, ...]
     reads: Mapping[str, ResourceKey] = field(default_factory=dict[str, ResourceKey])
     """The resources whose outputs its params read, by the name they are read under."""
     aliases: tuple[str, ...] = ()
-
-
-def canonical(value: object) -> bytes:
-    """The one byte form of a JSON value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def make_plan(question: Question) -> Answer:
@@ -87,14 +47,9 @@ def make_plan(question: Question) -> Answer:
     conflicts = [problem for want in desired for problem in _conflicts(want, question)]
     if problems or conflicts:
         return Answer(None, (*problems, *conflicts))
-    keys = {want.key for want in desired}
     wanted = _in_order([_wanted_item(want, question) for want in desired])
-    gone = [
-        _gone_item(current, question)
-        for key, current in sorted(question.current.items())
-        if key not in keys and _refers(current, question.application) and not (question.partial and question.spec)
-    ]
-    items = _with_knowledge(wanted, question) + _reverse_order(gone, question)
+    gone = gone_items(question, but=frozenset(want.key for want in desired))
+    items = _with_knowledge(wanted) + gone
     plan = Plan(question.application, question.environment, tuple(items), tuple(_warnings(items)))
     return Answer(replace(plan, hash=_hash(plan, question)))
 
@@ -149,9 +104,7 @@ def _workload(spec: Spec, by_name: Mapping[str, ResourceKey], question: Question
     return _Desired(key, declaration, question.registry.resolve(WORKLOAD), depends_on, reads)
 
 
-def _declaration_problems(
-    declaration: ResourceDeclaration, owner: tuple[Provider, ResourceType] | None, question: Question
-) -> list[Problem]:
+def _declaration_problems(declaration: ResourceDeclaration, owner: Owner | None, question: Question) -> list[Problem]:
     path = f"resources.{declaration.name}"
     if owner is None:
         close = question.registry.nearest_types(declaration.type)
@@ -220,7 +173,7 @@ def _wanted_item(want: _Desired, question: Question) -> PlanItem:
         )
     if resource is None or resource.state is ResourceState.TERMINATED:
         reason = "new" if resource is None else "wanted again after it was deleted"
-        return _with_operation(item, Action.CREATE, Operation.CREATE, want.owner, reason=reason)
+        return with_operation(item, Action.CREATE, Operation.CREATE, want.owner, reason=reason)
     return _compared(item, resource, want.owner, other_names=_read_elsewhere(want, question))
 
 
@@ -235,109 +188,37 @@ def _read_elsewhere(want: _Desired, question: Question) -> tuple[str, ...]:
     return tuple(name for name, key in want.reads.items() if before.get(name, key) != key)
 
 
-def _compared(
-    item: PlanItem, resource: Resource, owner: tuple[Provider, ResourceType], *, other_names: tuple[str, ...]
-) -> PlanItem:
-    changes = changed_leaves(resource.params, item.params, secret=owner[1].secret_params)
-    item = replace(item, changes=changes)
-    if resource.pending is Operation.DELETE and resource.state in PROVISIONED and not changes:
-        return replace(item, reason="its deletion has not begun and is withdrawn", provider=owner[0].name)
+def _compared(item: PlanItem, resource: Resource, owner: Owner, *, other_names: tuple[str, ...]) -> PlanItem:
+    item = replace(item, changes=changed_leaves(resource.params, item.params, secret=owner[1].secret_params))
+    operation, reason = _next_operation(resource, changed=bool(item.changes), other_names=other_names)
+    if operation is not None:
+        return with_operation(item, Action(operation.value), operation, owner, reason=reason)
+    return replace(item, reason=reason, provider=owner[0].name, version=owner[0].version)
+
+
+def _next_operation(resource: Resource, *, changed: bool, other_names: tuple[str, ...]) -> tuple[Operation | None, str]:
+    """What is to be done with a resource that is wanted and exists, and why; None leaves it alone."""
     if resource.pending is Operation.DELETE:
-        never_made = resource.observed_generation == 0 and resource.state is ResourceState.FAILED
-        again = Operation.CREATE if resource.state is ResourceState.TERMINATING or never_made else Operation.UPDATE
-        return _with_operation(item, Action(again.value), again, owner, reason="wanted again while it is being deleted")
+        return _wanted_again(resource, changed=changed)
     if resource.state is ResourceState.FAILED:
         operation = resource.pending or Operation.CREATE
-        return _with_operation(
-            item, Action(operation.value), operation, owner, reason=f"repeats the {operation} that failed"
-        )
-    if not changes and other_names and resource.observed_generation:
-        reason = f"{quoted(other_names)} stand for other resources now"
-        return _with_operation(item, Action.UPDATE, Operation.UPDATE, owner, reason=reason)
-    if not changes:
-        busy = f"{resource.state}, nothing new to do" if resource.pending else ""
-        return replace(item, reason=busy, provider=owner[0].name, version=owner[0].version)
-    if resource.state in {ResourceState.REQUESTED, ResourceState.BLOCKED}:
-        return _with_operation(item, Action.CREATE, Operation.CREATE, owner, reason="not provisioned yet")
-    return _with_operation(item, Action.UPDATE, Operation.UPDATE, owner, reason="its params changed")
+        return operation, f"repeats the {operation} that failed"
+    stands = resource.state in PROVISIONED or resource.in_progress
+    if changed:
+        return (Operation.CREATE, "not provisioned yet") if not stands else (Operation.UPDATE, "its params changed")
+    if other_names and stands:
+        return Operation.UPDATE, f"{quoted(other_names)} stand for other resources now"
+    return None, f"{resource.state}, nothing new to do" if resource.pending else ""
 
 
-def _with_operation(
-    item: PlanItem, action: Action, operation: Operation, owner: tuple[Provider, ResourceType], *, reason: str
-) -> PlanItem:
-    provider, kind = owner
-    workflows = kind.operations.get(operation)
-    item = replace(item, provider=provider.name, version=provider.version, digest=provider.digest)
-    if workflows is None:
-        return replace(
-            item,
-            action=Action.BLOCKED,
-            reason=f"provider `{provider.name}` has no {operation} workflow for `{kind.name}`"
-            + ("; delete it and create it anew to change it" if operation is Operation.UPDATE else ""),
-        )
-    return replace(item, action=action, operation=operation, workflow=workflows.choose(), reason=reason)
-
-
-def _refers(current: Current, application: str) -> bool:
-    return any(reference.application == application for reference in current.references)
-
-
-def _gone_item(current: Current, question: Question) -> PlanItem:
-    resource = current.resource
-    mine = next(reference for reference in current.references if reference.application == question.application)
-    item = PlanItem(
-        resource.key,
-        mine.name,
-        Action.KEPT,
-        params=resource.params,
-        resource_id=resource.id,
-        generation=resource.desired_generation,
-        provider=resource.provider,
-        digest=resource.digest,
-    )
-    if resource.pending is Operation.DELETE and resource.state is not ResourceState.FAILED:
-        return replace(item, action=Action.UNCHANGED, reason="is being deleted")
-    if question.spec is not None and not question.prune:
-        return replace(item, reason="no longer in the spec; `prune` deletes it")
-    others = sorted({reference.application for reference in current.others(question.application)})
-    if others:
-        return replace(item, reason=f"still used by {quoted(others)}", releases=True)
-    return _deletion(replace(item, releases=True), resource, question)
-
-
-def _deletion(item: PlanItem, resource: Resource, question: Question) -> PlanItem:
-    """How the last referrer's resource goes: by a workflow, by forgetting, or not at all."""
-    owner = question.registry.resolve(resource.key.type)
-    if owner is not None and owner[1].protects(question.environment):
-        return replace(
-            item,
-            action=Action.BLOCKED,
-            releases=False,
-            reason=f"`{resource.key.type}` is protected in environment `{question.environment}` by `{owner[0].name}`",
-        )
-    keeps = owner is not None and (
-        owner[1].retains(question.environment) or not owner[1].operations.get(Operation.DELETE)
-    )
-    if keeps and resource.in_progress:
-        return replace(
-            item, action=Action.BLOCKED, releases=False, reason=f"it is `{resource.state}`; ask again when that is over"
-        )
-    if owner is not None and owner[1].retains(question.environment):
-        return replace(item, action=Action.RETAIN, reason="its provider keeps the real thing in this environment")
-    if resource.state in {ResourceState.REQUESTED, ResourceState.BLOCKED, ResourceState.TERMINATED}:
-        return replace(item, action=Action.RETAIN, reason="nothing was made yet")
-    if owner is not None and owner[1].operations.get(Operation.DELETE) is not None:
-        return _with_operation(item, Action.DELETE, Operation.DELETE, owner, reason="no longer wanted")
-    if owner is not None:
-        return replace(
-            item, action=Action.RETAIN, reason=f"`{owner[0].name}` has no delete workflow; what it made stays"
-        )
-    return replace(
-        item,
-        action=Action.DELETE,
-        operation=Operation.DELETE,
-        reason="its provider is gone; its recorded bundle is used",
-    )
+def _wanted_again(resource: Resource, *, changed: bool) -> tuple[Operation | None, str]:
+    """A resource whose deletion is asked for or under way, and that is wanted after all."""
+    missed = resource.desired_generation - resource.observed_generation > 1  # an update it never got
+    if resource.state in PROVISIONED and not changed and not missed:
+        return None, "its deletion has not begun and is withdrawn"
+    never_made = resource.state is ResourceState.FAILED and not resource.fingerprint
+    create = resource.state is ResourceState.TERMINATING or never_made
+    return (Operation.CREATE if create else Operation.UPDATE), "wanted again while it is being deleted"
 
 
 def _in_order(items: list[PlanItem]) -> list[PlanItem]:
@@ -346,14 +227,9 @@ def _in_order(items: list[PlanItem]) -> list[PlanItem]:
     return [by_key[key] for key in order]
 
 
-def _reverse_order(items: list[PlanItem], question: Question) -> list[PlanItem]:
-    """Deletions: what was created last (ids rise with dependencies) goes first, the workload before all."""
-    return sorted(items, key=lambda item: (item.key.type != WORKLOAD, -(item.resource_id or 0), question.environment))
-
-
-def _with_knowledge(items: list[PlanItem], question: Question) -> list[PlanItem]:
+def _with_knowledge(items: list[PlanItem]) -> list[PlanItem]:
     """Mark what becomes known only after apply: values read from resources that are created or updated first."""
-    moving = {item.key for item in items if item.action in {Action.CREATE, Action.UPDATE}}
+    moving = {item.key for item in items if item.action in _MOVES}
     names = {name: item.key for item in items for name in (item.name, *item.aliases)}
     marked: list[PlanItem] = []
     for item in items:
@@ -363,15 +239,14 @@ def _with_knowledge(items: list[PlanItem], question: Question) -> list[PlanItem]
             for name in sorted(resource_references(leaf))
             if names.get(name) in moving
         )
-        waits = item.action in {Action.CREATE, Action.UPDATE, Action.UNCHANGED}
+        waits = item.action in _MOVES or item.action is Action.UNCHANGED
         marked.append(replace(item, known_after_apply=unknown) if waits and unknown else item)
-    del question
     return marked
 
 
-def _leaves(value: object, path: str = "") -> list[tuple[str, str]]:
+def _leaves(value: Json, path: str = "") -> list[tuple[str, str]]:
     if isinstance(value, dict):
-        return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{path}.{key}" if path else str(key))]
+        return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{path}.{key}" if path else key)]
     if isinstance(value, list):
         return [leaf for index, inner in enumerate(value) for leaf in _leaves(inner, f"{path}[{index}]")]
     return [(path, value)] if isinstance(value, str) else []
@@ -383,15 +258,15 @@ def _warnings(items: Sequence[PlanItem]) -> list[str]:
 
 def _hash(plan: Plan, question: Question) -> str:
     """Covers what is wanted, from whom, against which generations; params only as keyed fingerprints."""
-    facts = {
+    facts: dict[str, object] = {
         "application": plan.application,
         "environment": plan.environment,
         "delete": question.spec is None,
         "prune": question.prune,
         "items": [
             [
-                str(item.key),
-                item.name,
+                [item.key.type, item.key.resource_class, item.key.id],
+                [item.name, *item.aliases],
                 item.action,
                 item.operation,
                 item.digest,

@@ -44,6 +44,9 @@ TRANSITIONS: dict[ResourceState, frozenset[ResourceState]] = {
 IN_PROGRESS = frozenset({_S.PROVISIONING, _S.UPDATING, _S.TERMINATING})
 PROVISIONED = frozenset({_S.ACTIVE, _S.DEGRADED})
 
+AWAITS_TURN = "awaits_turn"
+"""The reason of a failed resource whose operation is asked for again and starts once others are out of its way."""
+
 STATE_OF_OPERATION: dict[Operation, ResourceState] = {
     Operation.CREATE: _S.PROVISIONING,
     Operation.UPDATE: _S.UPDATING,
@@ -119,6 +122,11 @@ class Resource:
         """Provisioned, and nothing newer is wanted."""
         return self.state in PROVISIONED and self.pending is None
 
+    @property
+    def awaits_turn(self) -> bool:
+        """Failed, but asked for again: it starts by itself once what it waits for is there."""
+        return self.state is ResourceState.FAILED and self.reason == AWAITS_TURN
+
     def moved(self, state: ResourceState, *, error: str = "", reason: str = "") -> "Resource":
         """The same resource in another state; refuses what the table does not allow."""
         check_transition(self.state, state, subject=f"Resource `{self.key}`")
@@ -152,7 +160,7 @@ def start(resource: Resource) -> Resource:
 
 
 def settle(resource: Resource, end: RunEnd) -> Resource:
-    """What the resource is after a run: its state, outputs, and the next operation when a newer generation is wanted."""
+    """What the resource is after a run: state, outputs, and the next operation when something newer is wanted."""
     if end.operation is Operation.READ:
         return _checked(resource, end)
     if end.outcome is not Outcome.SUCCEEDED:

@@ -69,7 +69,7 @@ def _application(tx: Transaction, run: StepRun) -> Resumed | None:
 
 def failure(resource: Resource) -> str:
     """Why a resource does not come to be; empty while it may."""
-    if resource.state is ResourceState.FAILED:
+    if resource.state is ResourceState.FAILED and not resource.awaits_turn:
         return f"Resource `{resource.key}` failed: {resource.error}"
     if resource.state is ResourceState.BLOCKED or resource.blocked_by is not None:
         return f"Resource `{resource.key}` is blocked by resource {resource.blocked_by}, which failed."

@@ -23,7 +23,7 @@ from engine.store.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a submission or deletion does (`applied`) or would do. `plan` is None when the answer was kept by its key."""
+    """What a submission or deletion does (`applied`) or would do. `plan` is None when it was answered by its key."""
 
     application: str
     environment: str
@@ -46,7 +46,7 @@ class ApplicationView:
     resources: tuple[Resource, ...]
 
 
-def submit(
+def submit(  # noqa: PLR0913 - every option of one use case
     platform: Platform,
     actor: Actor,
     source: str | bytes,
@@ -122,7 +122,7 @@ def _dry_run(
     return Submission(spec.application, where, plan.hash, applied=False, plan=plan, warnings=warnings)
 
 
-def _apply(
+def _apply(  # noqa: PLR0913 - the options of `submit`
     tx: Transaction,
     platform: Platform,
     actor: Actor,
@@ -155,7 +155,6 @@ def _apply(
         plan,
         current,
         actor=actor,
-        providers=platform.providers,
         spec_version=version.version,
     )
     events.record(
@@ -255,7 +254,7 @@ def _delete(
     found = existing(tx, name, environment, lock=True)
     plan, current = _deletion_plan(tx, platform, found, locked=True)
     check_plan(plan, plan_hash=plan_hash, confirm=confirm, deleting=True)
-    ids = apply_plan(tx, found, plan, current, actor=actor, providers=platform.providers, spec_version=None)
+    ids = apply_plan(tx, found, plan, current, actor=actor, spec_version=None)
     applications.mark_deleted(tx, found.id)
     events.record(tx, [application_event(found, "application.deleted", actor, plan=plan.hash, summary=plan.summary)])
     return Submission(found.name, found.environment, plan.hash, applied=True, plan=plan, execution_ids=tuple(ids))

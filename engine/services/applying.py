@@ -1,6 +1,6 @@
-"""Write a plan: resources with their pending operations, references, dependencies, graph, events; then start what is ready."""
+"""Write a plan: resources with their operations, references, dependencies, graph, events; then start what is ready."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from engine.domain.application import Application
@@ -9,9 +9,8 @@ from engine.domain.graph import EdgeKind, NodeKind
 from engine.domain.plan import Action, Plan, PlanItem
 from engine.domain.planner import Current
 from engine.domain.provider import Operation
-from engine.domain.resource import PROVISIONED, Resource, ResourceKey, ResourceState
+from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceKey, ResourceState
 from engine.domain.values import Actor, ExecutionId, ResourceId
-from engine.providers.active import ActiveProviders
 from engine.store import dependencies, events, executions, graph, resources
 from engine.store.database import Transaction
 from engine.store.readiness import start_ready, state_event
@@ -26,7 +25,10 @@ class _Applied:
 
     now: dict[ResourceKey, Resource]
     wanted: tuple[PlanItem, ...]
-    gone: tuple[PlanItem, ...]
+    released: tuple[PlanItem, ...]
+    """What the application no longer refers to, or will not once it is deleted."""
+    left: tuple[PlanItem, ...]
+    """Gone from the spec, and still the application's for now: kept, or being deleted."""
 
 
 def apply_plan(
@@ -36,30 +38,28 @@ def apply_plan(
     current: Mapping[ResourceKey, Current],
     *,
     actor: Actor,
-    providers: ActiveProviders,
     spec_version: int | None,
 ) -> list[ExecutionId]:
     """Make the plan the platform's intent; returns the executions that start at once."""
-    gone = tuple(item for item in plan.items if item.action in {Action.DELETE, Action.RETAIN} or item.releases)
     wanted = tuple(
-        item
-        for item in plan.items
-        if item.action in _WANTED and item not in gone and (item.provider or item.resource_id)
+        item for item in plan.items if not item.gone and item.action in _WANTED and (item.provider or item.resource_id)
     )
+    released = tuple(item for item in plan.items if item.gone and item.releases)
+    left = tuple(item for item in plan.items if item.gone and (not item.releases or item.action is Action.DELETE))
     before = {key: found.resource for key, found in current.items()}
     now = dict(before)
     for item in wanted:
         if item.key in before:
             now[item.key] = _asked(before[item.key], item, application)
-    for item in gone:
-        now[item.key] = _unasked(before[item.key], item, current[item.key], application, providers)
-    applied = _Applied(now, wanted, gone)
+    for item in released:
+        now[item.key] = _unasked(before[item.key], item, current[item.key], application)
+    applied = _Applied(now, wanted, released, left)
     _insert_new(tx, applied, application)
     resources.save(tx, [resource for key, resource in now.items() if key in before and resource != before[key]])
     _refer(tx, applied, application)
     _connect(tx, applied, application)
-    _tell(tx, applied, before, application, actor)
-    _draw(tx, applied, application, spec_version, kept=[now[i.key] for i in plan.items if i.action is Action.KEPT])
+    _tell(tx, applied, before, actor)
+    _draw(tx, applied, application, spec_version)
     return _start(tx, applied, before, actor)
 
 
@@ -104,32 +104,29 @@ def _asked(resource: Resource, item: PlanItem, application: Application) -> Reso
     raised = replace(resource, params=item.params, desired_generation=resource.desired_generation + 1)
     if resource.in_progress:  # the next run follows when this one ends
         return replace(raised, pending=item.operation) if resource.pending is Operation.DELETE else raised
-    return replace(raised, pending=item.operation, provider=item.provider, digest=item.digest, workflow=item.workflow)
+    return _next(raised, item)
 
 
-def _unasked(
-    resource: Resource, item: PlanItem, current: Current, application: Application, providers: ActiveProviders
-) -> Resource:
+def _next(resource: Resource, item: PlanItem) -> Resource:
+    """The resource with the plan's operation pending; one that failed waits for its turn again."""
+    deleting = item.operation is Operation.DELETE
+    pending = replace(resource, pending=item.operation, blocked_by=None if deleting else resource.blocked_by)
+    if item.digest:
+        pending = replace(pending, provider=item.provider, digest=item.digest, workflow=item.workflow)
+    return replace(pending, reason=AWAITS_TURN) if resource.state is ResourceState.FAILED else pending
+
+
+def _unasked(resource: Resource, item: PlanItem, current: Current, application: Application) -> Resource:
     """An existing resource that the application no longer refers to."""
     if item.action is Action.KEPT:
+        if resource.application_id != application.id:
+            return resource
         heir = next(iter(current.others(application.name)))
         return replace(resource, application_id=heir.application_id, application=heir.application, name=heir.name)
     if item.action is Action.RETAIN:
         return replace(resource.moved(ResourceState.TERMINATED, reason=item.reason), pending=None, blocked_by=None)
-    raised = replace(
-        resource, pending=Operation.DELETE, desired_generation=resource.desired_generation + 1, blocked_by=None
-    )
-    if resource.in_progress:
-        return raised
-    workflow = item.workflow or _recorded_workflow(resource, providers)
-    return replace(raised, digest=item.digest or resource.digest, workflow=workflow)
-
-
-def _recorded_workflow(resource: Resource, providers: ActiveProviders) -> str:
-    """The delete workflow of the bundle that made a resource, for when its provider is gone."""
-    kind = providers.provider(resource.digest).resource_type(resource.key.type)
-    workflows = kind.operations.get(Operation.DELETE) if kind else None
-    return workflows.choose() if workflows else ""
+    raised = replace(resource, desired_generation=resource.desired_generation + 1)
+    return replace(raised, pending=Operation.DELETE) if resource.in_progress else _next(raised, item)
 
 
 def _refer(tx: Transaction, applied: _Applied, application: Application) -> None:
@@ -139,19 +136,23 @@ def _refer(tx: Transaction, applied: _Applied, application: Application) -> None
         if item.key in applied.now
         for name in (item.name, *item.aliases)
     ]
-    drop = [applied.now[item.key].id for item in applied.gone if item.action is not Action.DELETE]
+    taken = {name for _, name, _ in names}
+    for item in applied.left:  # `${resources.<name>}` means the new bearer of a name, never the one it was taken from
+        if item.name in taken:
+            resource = applied.now[item.key]
+            names.append((resource.id, f"{item.name}~{resource.id}", item.params))
+    drop = [applied.now[item.key].id for item in applied.released if item.action is not Action.DELETE]
     resources.set_references(tx, application.id, names, drop=drop)
 
 
 def _connect(tx: Transaction, applied: _Applied, application: Application) -> None:
     """Who waits for whom. What the spec drops stays until those that used it have been updated."""
-    del application
-    leaving = {applied.now[item.key].id for item in applied.gone if item.action is Action.DELETE}
+    leaving = {resource.id for resource in applied.now.values() if resource.pending is Operation.DELETE}
     under_way = [resource.execution_id for resource in applied.now.values() if resource.in_progress]
     running = executions.generations(tx, [run for run in under_way if run is not None])
     for item in applied.wanted:
         resource = applied.now.get(item.key)
-        if resource is None:
+        if resource is None or resource.application_id != application.id:  # its owner's spec says what it waits for
             continue
         waits = resource.pending is not None and (
             resource.execution_id is None
@@ -162,7 +163,7 @@ def _connect(tx: Transaction, applied: _Applied, application: Application) -> No
         edges = [(target.id, waits and not target.settled) for target in targets]
         keep = leaving if resource.pending is not None else set[ResourceId]()
         dependencies.replace(tx, resource.id, edges, keep_stale=keep)
-    forgotten = [applied.now[item.key] for item in applied.gone if item.action is Action.RETAIN]
+    forgotten = [applied.now[item.key] for item in applied.released if item.action is Action.RETAIN]
     dependencies.drop_from(tx, [resource.id for resource in forgotten])
     forget(tx, forgotten)
 
@@ -171,7 +172,6 @@ def _tell(
     tx: Transaction,
     applied: _Applied,
     before: Mapping[ResourceKey, Resource],
-    application: Application,
     actor: Actor,
 ) -> None:
     changed = [
@@ -180,17 +180,9 @@ def _tell(
         if key not in before or before[key].state is not resource.state
     ]
     events.record(tx, [state_event(resource, str(actor)) for resource in changed])
-    del application
 
 
-def _draw(
-    tx: Transaction,
-    applied: _Applied,
-    application: Application,
-    spec_version: int | None,
-    *,
-    kept: Sequence[Resource],
-) -> None:
+def _draw(tx: Transaction, applied: _Applied, application: Application, spec_version: int | None) -> None:
     """Application → spec → resources → providers, and what depends on what. What is kept stays with the application."""
     app_node = (NodeKind.APPLICATION, str(application.id))
     if spec_version is None:
@@ -206,7 +198,8 @@ def _draw(
     ids = graph.put_nodes(tx, names)
     spec_node = ids[NodeKind.SPEC, spec_ref]
     contained = [(ids[app_node], EdgeKind.CONTAINS, spec_node)]
-    mine = [resource for resource in kept if resource.application_id == application.id]
+    left_over = [applied.now[item.key] for item in applied.left]
+    mine = [resource for resource in left_over if resource.application_id == application.id]
     left = graph.put_nodes(tx, {(NodeKind.RESOURCE, str(resource.id)): str(resource.key) for resource in mine})
     contained += [(ids[app_node], EdgeKind.CONTAINS, node) for node in left.values()]
     graph.end_edges(tx, sources=[ids[app_node]], kinds=[EdgeKind.CONTAINS], keep=contained)
@@ -251,14 +244,11 @@ def _start(
     locked = {resource.id: resource for resource in applied.now.values()}
     touched = [resource for resource in applied.now.values() if resource.pending is not None]
     retried = {
-        resource.id
-        for key, resource in applied.now.items()
-        if resource.state is ResourceState.FAILED and resource != before.get(key)
+        resource.id for key, resource in applied.now.items() if resource.awaits_turn and resource != before.get(key)
     }
-    if retried:
-        unblock(tx, locked, retried)
-    reconsider(tx, locked, [resource.id for resource in touched], besides=retried)
-    return start_ready(tx, locked, [resource.id for resource in touched], actor=str(actor), retry_failed=retried)
+    unblock(tx, locked, retried)
+    reconsider(tx, locked, [resource.id for resource in touched])
+    return start_ready(tx, locked, [resource.id for resource in touched], actor=str(actor))
 
 
 def application_event(application: Application, kind: str, actor: Actor, **data: str | int | bool | None) -> Event:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from engine.domain.params_check import params_problems
 from engine.domain.plan import Action, Plan
 from engine.domain.planner import Current, Question, canonical, key_of, make_plan, workload_key
+from engine.domain.provider import Provider
 from engine.domain.resource import ResourceKey
 from engine.domain.spec import Spec
 from engine.domain.values import ApplicationId
-from engine.errors import Conflict, Invalid
+from engine.errors import Conflict, Invalid, NotFound
 from engine.services.platform import Platform
 from engine.store import resources
 from engine.store.database import Transaction
@@ -25,11 +26,12 @@ def current_state(
     locked: bool,
 ) -> Mapping[ResourceKey, Current]:
     """What exists of the application, and under the identities its spec names."""
+    registry = platform.providers.registry
     keys = [workload_key(application, environment)]
-    for declaration in spec.resources.values() if spec else ():
-        keys.append(
-            key_of(declaration, application=application, environment=environment, registry=platform.providers.registry)
-        )
+    keys += [
+        key_of(declaration, application=application, environment=environment, registry=registry)
+        for declaration in (spec.resources.values() if spec else ())
+    ]
     return resources.currents(tx, application_id, environment, keys, locked=locked)
 
 
@@ -54,6 +56,7 @@ def plan_for(
             spec=spec,
             prune=prune,
             partial=partial,
+            recorded=lambda digest: _recorded(platform, digest),
             check_params=params_problems,
             fingerprint=lambda params: sealer.fingerprint(canonical(params)),
         )
@@ -64,9 +67,16 @@ def plan_for(
     return answer.plan
 
 
+def _recorded(platform: Platform, digest: str) -> Provider | None:
+    try:
+        return platform.providers.provider(digest)
+    except (NotFound, Invalid):
+        return None
+
+
 def check_plan(plan: Plan, *, plan_hash: str | None, confirm: bool, deleting: bool) -> None:
     """Refuse a plan that is not the one agreed to, that destroys unasked, or that would delete what is protected."""
-    protected = [item for item in plan.items if item.action is Action.BLOCKED and "protected" in item.reason]
+    protected = [item for item in plan.items if item.protected]
     stuck = [item for item in plan.items if item.action is Action.BLOCKED and deleting] or protected
     if stuck:
         raise Conflict(
@@ -80,7 +90,7 @@ def check_plan(plan: Plan, *, plan_hash: str | None, confirm: bool, deleting: bo
         )
     if plan_hash is not None and plan_hash != plan.hash:
         raise Conflict(
-            f"The plan `{plan_hash}` is stale: what exists or what is asked for has changed. Now it is: {plan.summary}.",
+            f"The plan `{plan_hash}` is stale: what exists or what is asked for has changed. Now: {plan.summary}.",
             code="stale_plan",
             details={"plan_hash": plan.hash, "summary": plan.summary, "items": _moved(plan)},
             hint="Ask for a dry run, look at the new plan, and apply it with its `plan_hash`.",

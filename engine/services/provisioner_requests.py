@@ -61,7 +61,7 @@ def ask_for_resource(tx: Transaction, platform: Platform, actor: Actor, wanted: 
     item = plan.items[0]
     if item.action is Action.BLOCKED:
         raise Conflict(f"`{item.key}`: {item.reason}.", code="blocked")
-    ids = apply_plan(tx, application, plan, current, actor=actor, providers=platform.providers, spec_version=None)
+    ids = apply_plan(tx, application, plan, current, actor=actor, spec_version=None)
     now = current_state(
         tx,
         platform,
@@ -131,7 +131,7 @@ def ask_for_deletion(tx: Transaction, platform: Platform, actor: Actor, wanted: 
         platform, application=application.name, environment=wanted.environment, spec=None, current=only, partial=True
     )
     check_plan(plan, plan_hash=None, confirm=False, deleting=True)
-    ids = apply_plan(tx, application, plan, only, actor=actor, providers=platform.providers, spec_version=None)
+    ids = apply_plan(tx, application, plan, only, actor=actor, spec_version=None)
     resource = next(iter(only.values())).resource
     return Asked(resource.id, ids[0] if ids else None)
 

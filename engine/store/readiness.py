@@ -23,7 +23,7 @@ def start_ready(
 ) -> list[ExecutionId]:
     """Start the candidates that are ready; `locked` holds them, locked, and is brought up to date.
 
-    A failed resource starts only when it is in `retry_failed`. What was blocked by one that starts is unblocked.
+    A failed resource starts only when it is in `retry_failed` or awaits its turn.
     """
     possible = [
         locked[resource_id]
@@ -48,7 +48,7 @@ def start_ready(
 def _may_start(resource: Resource, *, retry: bool) -> bool:
     if resource.pending is None or resource.in_progress or resource.blocked_by is not None:
         return False
-    return resource.state is not ResourceState.FAILED or retry
+    return resource.state is not ResourceState.FAILED or retry or resource.awaits_turn
 
 
 def _execution(resource: Resource, actor: str) -> NewExecution:

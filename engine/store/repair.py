@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from engine.domain.execution import FINAL
 from engine.domain.provider import Operation
-from engine.domain.resource import IN_PROGRESS, PROVISIONED, Resource, ResourceState
+from engine.domain.resource import AWAITS_TURN, IN_PROGRESS, PROVISIONED, Resource, ResourceState
 from engine.domain.values import SYSTEM, ResourceId
 from engine.store import events, executions, resources
 from engine.store.database import Transaction
@@ -34,7 +34,8 @@ def start_forgotten(tx: Transaction, *, limit: int) -> int:
         .where(
             resource_table.c.pending.is_not(None),
             resource_table.c.blocked_by.is_(None),
-            resource_table.c.state.not_in([*_IN_PROGRESS, ResourceState.FAILED.value]),
+            resource_table.c.state.not_in(_IN_PROGRESS),
+            sa.or_(resource_table.c.state != ResourceState.FAILED.value, resource_table.c.reason == AWAITS_TURN),
             sa.case((deleting, ~needed), else_=~waits),
         )
         .order_by(resource_table.c.id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from engine.domain.execution import WaitKind
 from engine.domain.graph import NodeKind
 from engine.domain.provider import Operation
-from engine.domain.resource import PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle
+from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle
 from engine.domain.runs import Execution
 from engine.domain.values import SYSTEM, ApplicationId, ResourceId
 from engine.store import dependencies, events, executions, graph, resources
@@ -45,16 +45,15 @@ def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -
     before = dict(locked)
     for rid, run in sorted(runs, key=lambda pair: pair[1].execution.id):  # a health check may end with an operation
         if locked[rid].execution_id == run.execution.id or run.end.operation is Operation.READ:
-            locked[rid] = _renewed(settle(locked[rid], run.end), choose)
+            locked[rid] = _settled(locked[rid], run.end, choose)
     moved = [rid for rid in own if locked[rid] != before[rid]]
     candidates = own | _after_success(tx, locked, before, moved, choose=choose)
-    again = _wanted_anew(tx, [locked[rid] for rid in candidates & set(locked)])
-    stuck = {rid for rid in moved if locked[rid].state is ResourceState.FAILED}
-    stuck |= {b for _, b in dependencies.dependencies(tx, own) if locked[b].state is ResourceState.FAILED}
-    _after_failure(tx, locked, sorted(stuck - again))
+    stuck = {rid for rid in moved if _failed(locked[rid])}
+    stuck |= {b for _, b in dependencies.dependencies(tx, own) if _failed(locked[b])}
+    _after_failure(tx, locked, sorted(stuck))
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
     events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
-    started = start_ready(tx, locked, candidates & set(locked), actor=_ACTOR, retry_failed=again)
+    started = start_ready(tx, locked, candidates & set(locked), actor=_ACTOR)
     return len(started) + _wake(tx, [locked[rid] for rid in locked if locked[rid] != before[rid]])
 
 
@@ -95,15 +94,16 @@ def _state_moved(after: dict[ResourceId, Resource], before: dict[ResourceId, Res
     return after[rid].state is not before[rid].state
 
 
-def _wanted_anew(tx: Transaction, candidates: Sequence[Resource]) -> set[ResourceId]:
-    """The failed ones for which something newer has been asked than what their last run failed at."""
-    failed = [resource for resource in candidates if resource.state is ResourceState.FAILED]
-    tried = executions.generations(tx, [resource.execution_id for resource in failed if resource.execution_id])
-    return {
-        resource.id
-        for resource in failed
-        if resource.execution_id and resource.desired_generation > tried.get(resource.execution_id, 0)
-    }
+def _settled(resource: Resource, end: RunEnd, choose: Choose) -> Resource:
+    """The resource after its run; one that failed while something newer was asked for goes on by itself."""
+    after = _renewed(settle(resource, end), choose)
+    newer = end.operation is not Operation.READ and after.desired_generation > end.generation
+    return replace(after, reason=AWAITS_TURN) if newer and after.state is ResourceState.FAILED else after
+
+
+def _failed(resource: Resource) -> bool:
+    """Failed for good, unless a person acts."""
+    return resource.state is ResourceState.FAILED and not resource.awaits_turn
 
 
 def _renewed(resource: Resource, choose: Choose) -> Resource:
@@ -144,7 +144,7 @@ def _after_success(
     late = resources.lock(tx, (freed | victims) - set(locked))
     locked.update(late)
     before.update(late)
-    _free(tx, locked, victims, besides=())
+    _free(tx, locked, victims)
     before.update({rid: resource for rid, resource in locked.items() if rid not in before})
     return {dependant for dependant, _ in edges} | freed | victims
 
@@ -198,21 +198,16 @@ def unblock(tx: Transaction, locked: dict[ResourceId, Resource], roots: Iterable
     _free(tx, locked, {rid for rid in closure if locked[rid].blocked_by in roots}, besides=roots)
 
 
-def reconsider(
-    tx: Transaction, locked: dict[ResourceId, Resource], ids: Iterable[ResourceId], *, besides: Collection[ResourceId]
-) -> None:
-    """The dependencies of `ids` were written anew: what they wait for no longer blocks them no more. Saves its changes.
-
-    Failures of `besides` do not count: they are about to be tried again.
-    """
+def reconsider(tx: Transaction, locked: dict[ResourceId, Resource], ids: Iterable[ResourceId]) -> None:
+    """The dependencies of `ids` were written anew: what they wait for no longer blocks them no more. Saves its changes."""
     ids = set(ids)
     roots = {root for rid in ids if (root := locked[rid].blocked_by) is not None}
     locked.update(resources.lock(tx, roots - set(locked)))
     freed: set[ResourceId] = set()
     for root in sorted(roots):
-        waiting = _waiting_for(tx, locked, root) if locked[root].state is ResourceState.FAILED else set[ResourceId]()
+        waiting = _waiting_for(tx, locked, root) if _failed(locked[root]) else set[ResourceId]()
         freed |= {rid for rid in ids - waiting if locked[rid].blocked_by == root}
-    _free(tx, locked, freed, besides=besides)
+    _free(tx, locked, freed)
 
 
 def _free(
@@ -220,8 +215,9 @@ def _free(
     locked: dict[ResourceId, Resource],
     freed: Collection[ResourceId],
     *,
-    besides: Collection[ResourceId],
+    besides: Collection[ResourceId] = (),
 ) -> None:
+    """Take the block off `freed`, unless something they wait for, `besides` left out, has failed. Saves its changes."""
     before = dict(locked)
     for rid in freed:
         resource = locked[rid]
@@ -231,7 +227,7 @@ def _free(
     late = resources.lock(tx, other - set(locked))
     locked.update(late)
     before.update(late)
-    _after_failure(tx, locked, [rid for rid in sorted(other) if locked[rid].state is ResourceState.FAILED])
+    _after_failure(tx, locked, [rid for rid in sorted(other) if _failed(locked[rid])])
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
 
 
