@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -12,7 +12,7 @@ from engine.domain.runs import Claim
 from engine.domain.values import ExecutionId
 from engine.runtime.cancellation import StopReason, Token
 from engine.store import executions
-from engine.store.database import DatabaseFailure, Store
+from engine.store.database import DatabaseFailure, Store, Transaction
 
 logger = structlog.get_logger()
 
@@ -77,20 +77,38 @@ class Claimer:
     def _claim(self, limit: int, busy: list[ExecutionId]) -> list[Held]:
         try:
             with self._store.begin() as tx:
-                claims = executions.claim(
-                    tx,
-                    worker=self._worker,
-                    limit=limit,
-                    cap=self._cap,
-                    lease=self._lease,
-                    busy=busy,
-                    take_over=time.monotonic() >= self._hands_off_until,
-                )
+                return self._claimed(tx, limit, busy)
         except DatabaseFailure as error:
             logger.warning("claim.failed", error=str(error).splitlines()[0])
             self.database_was_lost()
             return []
+
+    def _claimed(self, tx: Transaction, limit: int, busy: list[ExecutionId]) -> list[Held]:
+        claims = executions.claim(
+            tx,
+            worker=self._worker,
+            limit=limit,
+            cap=self._cap,
+            lease=self._lease,
+            busy=busy,
+            take_over=time.monotonic() >= self._hands_off_until,
+        )
         return [Held(claim, Token()) for claim in claims]
+
+    def take(self, tx: Transaction, ended: int) -> list[Held]:
+        """Claim for the threads whose executions are ending in `tx`. `give` makes the claims known once it is committed."""
+        with self._lock:
+            if self._closed:
+                return []
+            limit = min(ended, self._threads - len(self._waiting))
+            busy = list(self._held)
+        return self._claimed(tx, limit, busy) if limit > 0 else []
+
+    def give(self, taken: Sequence[Held]) -> None:
+        """The claims of `take` are ours: threads find them at their next turn."""
+        with self._lock:
+            self._waiting.extend(taken)
+            self._held.update({held.claim.execution.id: held for held in taken})
 
     def done(self, held: Held) -> None:
         """The run of a claim has come to rest."""

@@ -69,7 +69,9 @@ class Engine:
             lease=lease,
             wake=self._queue.nudge,
         )
-        self._journal = Journal(store, choose=providers.choose, woken=self.nudge, lost=self._claimer.database_was_lost)
+        self._journal = Journal(
+            store, choose=providers.choose, refill=self._claimer, woken=self.nudge, lost=self._claimer.database_was_lost
+        )
         self._heartbeat = Heartbeat(store, self._claimer, self._warden, worker=self.worker, lease=lease)
         self._logs = LiveLogs(store)
         self._alarm = Alarm(self._queue.nudge)
@@ -138,6 +140,7 @@ class Engine:
         self._queue.stop(timeout=5.0)
         self._warden.stop()
         self._journal.stop()
+        self._release(self._claimer.close())  # claimed by the journal's last commits
         self._logs.flush()
 
     def sweep(self) -> None:

@@ -22,6 +22,7 @@ from engine.providers.active import ActiveProviders
 from engine.runtime import waits
 from engine.runtime.attempt import Attempt, Failed, Outcome, Stopped, Succeeded, Suspended, Workshop, add_masks, perform
 from engine.runtime.cancellation import StopReason, Token
+from engine.runtime.claimer import Held
 from engine.runtime.context import LiveLog
 from engine.runtime.inputs import Subject, bound, subject_of
 from engine.runtime.progress import Progress
@@ -61,7 +62,7 @@ class Bench:
     """What every run of a process works with."""
 
     store: Store
-    journal: Journal
+    journal: Journal[Held]
     providers: ActiveProviders
     requests: Requests
     workshop: Workshop

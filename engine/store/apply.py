@@ -35,9 +35,10 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Per record in the order given: True when it is on record. `woken` executions became ready."""
+    """Per record in the order given: True when it is on record. `ended` executions came to rest, `woken` became ready."""
 
     held: tuple[bool, ...]
+    ended: int = 0
     woken: int = 0
 
 
@@ -54,7 +55,8 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
             live.append(record)
     live.sort(key=lambda record: record.execution.id)
     _Batch(tx).write(live)
-    return Applied(tuple(held), _ends(tx, live, choose=choose))
+    ended = sum(isinstance(change, ExecutionEnded | ExecutionWaits) for record in live for change in record.changes)
+    return Applied(tuple(held), ended, _ends(tx, live, choose=choose))
 
 
 def _lock(tx: Transaction, ids: Sequence[ExecutionId]) -> dict[ExecutionId, tuple[int, int]]:

@@ -4,18 +4,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.errors import Unavailable
 from engine.store.apply import apply_records
-from engine.store.database import Store
+from engine.store.database import Store, Transaction
 from engine.store.records import Record
 from engine.store.settling import Choose
 
+Held = TypeVar("Held")
 _BATCH = 500
 _PAUSE_SECONDS = 0.5
 _GATHER_SECONDS = 0.002
@@ -23,22 +23,60 @@ _GATHER_SECONDS = 0.002
 logger = structlog.get_logger()
 
 
-@dataclass(slots=True)
+class Refill(Protocol[Held]):
+    """Claims new work in the transaction that ends old work, so that going on costs no commit of its own."""
+
+    def take(self, tx: Transaction, ended: int) -> Sequence[Held]:
+        """Claim up to `ended` executions inside `tx`."""
+        ...
+
+    def give(self, taken: Sequence[Held]) -> None:
+        """The transaction is committed: the claims are ours."""
+        ...
+
+
 class _Entry:
-    record: Record
-    result: Future[bool] = field(default_factory=Future[bool])
+    """A record on its way. A bare lock is the cheapest way for one thread to wait for one answer."""
+
+    __slots__ = ("_answered", "error", "held", "record")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.held = False
+        self.error: Exception | None = None
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def wait(self) -> bool:
+        self._answered.acquire()
+        if self.error is not None:
+            raise self.error
+        return self.held
+
+    def answer(self, *, held: bool = False, error: Exception | None = None) -> None:
+        self.held, self.error = held, error
+        self._answered.release()
 
 
-class Journal:
+class Journal(Generic[Held]):
     """One per process. `write` returns when the record is durable.
 
     A batch that fails is tried record by record, so that a bad one fails alone. While the database is away records wait and
     are replayed: sequence numbers make a replay harmless when the outcome of a commit is unknown.
     """
 
-    def __init__(self, store: Store, *, choose: Choose, woken: Callable[[int], None], lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        choose: Choose,
+        refill: Refill[Held],
+        woken: Callable[[int], None],
+        lost: Callable[[], None],
+    ) -> None:
         self._store = store
         self._choose = choose
+        self._refill = refill
         self._woken = woken
         self._lost = lost
         self._queue: deque[_Entry] = deque()
@@ -66,7 +104,7 @@ class Journal:
                 raise Unavailable("The engine is stopping.", code="stopping")
             self._queue.append(entry)
             self._condition.notify()
-        return entry.result.result()
+        return entry.wait()
 
     def _loop(self) -> None:
         while True:
@@ -112,7 +150,7 @@ class Journal:
                     for entry in batch:
                         self._write([entry])
                 else:
-                    batch[0].result.set_exception(error)
+                    batch[0].answer(error=error)
             return
 
     def _wait_for_database(self, batch: Sequence[_Entry], error: Exception) -> bool:
@@ -122,10 +160,15 @@ class Journal:
         return not self._stop.wait(_PAUSE_SECONDS)
 
     def _commit(self, batch: Sequence[_Entry]) -> None:
+        fresh: Sequence[Held] = ()
         with self._store.begin() as tx:
             applied = apply_records(tx, [entry.record for entry in batch], choose=self._choose)
+            if applied.ended:
+                fresh = self._refill.take(tx, applied.ended)
+        if fresh:
+            self._refill.give(fresh)
         for entry, held in zip(batch, applied.held, strict=True):
-            entry.result.set_result(held)
+            entry.answer(held=held)
         if applied.woken:
             self._woken(applied.woken)
 
