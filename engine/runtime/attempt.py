@@ -161,7 +161,7 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         cancel=attempt.token,
         resumed=attempt.resumed,
         execution_id=attempt.execution.id,
-        labels=_labels(attempt, workshop),
+        labels=_labels(attempt),
         base_environment=workshop.base_environment,
         masker=attempt.masker,
         live_log=attempt.log,
@@ -169,21 +169,19 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         lease_left=workshop.lease_left,
         open_workspace=lambda: workshop.workspaces.open(attempt.execution.id, attempt.position, attempt.artifacts),
         open_bundle=attempt.bundle,
+        provider_data=workshop.provider_data / attempt.execution.provider,
         capture_bytes=workshop.output_bytes,
     )
 
 
-def _labels(attempt: Attempt, workshop: Workshop) -> dict[str, str]:
+def _labels(attempt: Attempt) -> dict[str, str]:
     execution = attempt.execution
-    data = workshop.provider_data / execution.provider
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     return {
         "INNOMINATUS_APPLICATION": execution.application,
         "INNOMINATUS_ENVIRONMENT": execution.environment,
         "INNOMINATUS_RESOURCE": str(attempt.inputs.get("resource_name", "")),
         "INNOMINATUS_EXECUTION": str(execution.id),
         "INNOMINATUS_STEP": attempt.step.name,
-        "INNOMINATUS_PROVIDER_DATA": str(data),
     }
 
 

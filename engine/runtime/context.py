@@ -74,6 +74,8 @@ class RunningStep:
     """Seconds until another worker may take the execution over, as far as this process knows."""
     open_workspace: Callable[[], Path]
     open_bundle: Callable[[], Path]
+    provider_data: Path
+    """What the provider keeps between runs; made when a program is run."""
     capture_bytes: int
     _made: dict[str, Path] = field(default_factory=dict[str, Path])
 
@@ -99,6 +101,7 @@ class RunningStep:
         if not inputs.exists():
             inputs.write_text(json.dumps(self.inputs, ensure_ascii=False))
             inputs.chmod(0o600)
+        self.provider_data.mkdir(mode=0o700, parents=True, exist_ok=True)
         values = {f"PARAM_{_variable(name)}": _text(value) for name, value in self.inputs.items()}
         return {
             **self.base_environment,
@@ -107,6 +110,7 @@ class RunningStep:
             },
             **self.labels,
             "INNOMINATUS_INPUTS": str(inputs),
+            "INNOMINATUS_PROVIDER_DATA": str(self.provider_data),
             "INNOMINATUS_IDEMPOTENCY_KEY": self.idempotency_key,
             "INNOMINATUS_PYTHON": sys.executable,
         }

@@ -58,4 +58,6 @@ class Workspaces:
             )
 
     def close(self, execution_id: ExecutionId) -> None:
-        shutil.rmtree(self._root / str(execution_id), ignore_errors=True)
+        """Remove the folders of an execution; most have none."""
+        if (self._root / str(execution_id)).exists():
+            shutil.rmtree(self._root / str(execution_id), ignore_errors=True)
