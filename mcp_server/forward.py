@@ -6,6 +6,7 @@ loses nothing, and starting costs no round trip. The era in which the client spe
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -53,6 +54,15 @@ _ANSWER_SECONDS = 90.0
 """Longer than the longest wait of a tool."""
 
 
+class _Refused(Exception):
+    """The server wants another token."""
+
+
+async def _check(response: httpx2.Response) -> None:
+    if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise _Refused
+
+
 class Remote:
     """The far server. `send` raises MCPError with a sentence that says what to do."""
 
@@ -67,8 +77,15 @@ class Remote:
                 return await client.session.send_request(request, answer, progress_callback=progress)
         except* MCPError as group:
             raise _only(group) from None
+        except* _Refused:
+            raise MCPError(INTERNAL_ERROR, self.refused()) from None
         except* (httpx2.HTTPError, OSError) as group:
             raise MCPError(INTERNAL_ERROR, self.unreachable()) from group
+
+    def refused(self) -> str:
+        return (
+            f"The innominatus server at {self.url} does not accept the token. Set INNOMINATUS_API_TOKEN to its token."
+        )
 
     def unreachable(self) -> str:
         return f"The innominatus server at {self.url} does not answer. Is it running (`innominatus serve`)?"
@@ -88,13 +105,14 @@ def run_forwarder(url: str, token: str) -> None:
     anyio.run(_serve, forwarder(url, token))
 
 
-def forwarder(url: str, token: str, *, http: httpx2.AsyncClient | None = None) -> Server["Remote"]:
-    """The server that forwards. `http` is for tests."""
+def forwarder(url: str, token: str) -> Server["Remote"]:
+    """The server that forwards to `url`."""
 
     @asynccontextmanager
     async def connected(_: Server[Remote]) -> AsyncGenerator[Remote]:
+        hooks = {"response": [_check]}
         timeout = httpx2.Timeout(_CONNECT_SECONDS, read=_ANSWER_SECONDS)
-        async with http or httpx2.AsyncClient(headers=_headers(token), timeout=timeout) as client:
+        async with httpx2.AsyncClient(headers=_headers(token), timeout=timeout, event_hooks=hooks) as client:
             yield Remote(url, client)
 
     return Server(

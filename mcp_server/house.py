@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 LONGEST_WAIT = 45
 """Seconds; clients give up on a call at about 60."""
-_PROGRESS_EVERY = 2.0
+_PROGRESS_EVERY, _FIRST_PROGRESS = 2.0, 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 
 
@@ -51,10 +51,10 @@ async def wait_for(
 ) -> T:
     """What `look` sees as soon as it has ended, or after `seconds`. Holds no thread while it waits.
 
-    Progress goes to a client that asked for it, every two seconds.
+    Progress goes to a client that asked for it, after half a second and then every two.
     """
     deadline = anyio.current_time() + min(max(seconds, 0), LONGEST_WAIT)
-    told = anyio.current_time()
+    told = anyio.current_time() - _PROGRESS_EVERY + _FIRST_PROGRESS
     pause = _FIRST_PAUSE
     while True:
         seen = await aside(look)

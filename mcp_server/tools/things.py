@@ -40,7 +40,7 @@ class ResourceTools:
         )
         rows = [resource_row(item) for item in found.items]
         known = not type or self.house.platform.providers.registry.resolve(type)
-        following = failures(found.items) if rows or known else [call("list_providers")]
+        following: list[Json] = failures(found.items) if rows or known else [call("list_providers")]
         return {**page(_COLUMNS, rows, found.next_cursor), "next": following}
 
     def get_resource_details(self, resource_id: int) -> JsonObject:

@@ -233,7 +233,7 @@ async def test_progress_is_told_to_a_client_that_asks(connect: Connect) -> None:
         told.append((progress, total, message))
 
     async with connect() as call:
-        arguments = {"workflow_name": "ask", "wait_seconds": 3}
+        arguments = {"workflow_name": "ask", "wait_seconds": 1}
         await call.client.call_tool("execute_workflow", arguments, progress_callback=note)
     assert told == [(0.0, 1.0, "ask is waiting: approve")]
 

@@ -1,0 +1,195 @@
+"""The same server over HTTP, through the forwarder and over stdio."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_server.forward import forwarder
+from mcp_server.http import http_app
+from mcp_server.server import PlatformServer
+from tests.mcp_server.conftest import PROVIDER, Caller, score
+
+TOKEN = "inn_for_tests"
+
+
+class Guard:
+    """Lets in who brings the token, as the shared middleware does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (b"authorization", f"Bearer {TOKEN}".encode()) not in scope["headers"]:
+            await PlainTextResponse("no", status_code=401)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Generator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1)
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+    finally:
+        running.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+@pytest.fixture(scope="module")
+def url(server: PlatformServer) -> Iterator[str]:
+    with serving(Guard(http_app(server, allowed_hosts=["platform.example"]))) as address:
+        yield address
+
+
+def authorised() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
+
+
+@pytest.mark.anyio
+async def test_http_serves_both_eras_and_tells_progress(url: str, era: str) -> None:
+    told: list[str | None] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with authorised() as http, Client(streamable_http_client(url, http_client=http), mode=era) as client:
+        assert len((await client.list_tools()).tools) == 10
+        call = Caller(client)
+        made = await call.ok("submit_spec", spec_yaml=score(f"http-{era}", "box: {type: parcel}"), wait_seconds=20)
+        arguments = {"workflow_name": "ask", "wait_seconds": 1}
+        await client.call_tool("execute_workflow", arguments, progress_callback=note)
+    assert made["status"] == "active"
+    assert told == ["ask is waiting: approve"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "platform.example:8081"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://localhost:3000"}, 200),
+    ],
+)
+async def test_http_answers_only_for_its_own_hosts_and_origins(url: str, headers: dict[str, str], status: int) -> None:
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    accept = {"Accept": "application/json, text/event-stream"}
+    async with authorised() as http:
+        answer = await http.post(url, json=ping, headers={**accept, **headers})
+    assert answer.status_code == status
+
+
+@pytest.mark.anyio
+async def test_the_forwarder_says_what_the_server_says(server: PlatformServer, url: str, era: str) -> None:
+    told: list[str | None] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+
+    async with Client(forwarder(url, TOKEN), mode=era) as near, Client(server, mode=era) as far:
+        assert (await near.list_tools()).tools == (await far.list_tools()).tools
+        assert near.instructions == far.instructions
+        call = Caller(near)
+        direct = await Caller(far).ok("list_golden_paths")
+        forwarded = await call.ok("list_golden_paths")
+        refused = await call("submit_spec", spec_yam="x")
+        arguments = {"workflow_name": "ask", "wait_seconds": 1}
+        await near.call_tool("execute_workflow", arguments, progress_callback=note)
+        assert (await near.list_resources()).resources == []
+        assert (await near.list_prompts()).prompts == []
+    assert (forwarded.text, forwarded.data) == (direct.text, direct.data)
+    assert "did you mean `spec_yaml`?" in refused.text
+    assert told == ["ask is waiting: approve"]
+
+
+@pytest.mark.anyio
+async def test_the_forwarder_explains_a_server_that_is_gone_or_wants_another_token(url: str, era: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    async with Client(forwarder(f"http://127.0.0.1:{port}/mcp", TOKEN), mode=era) as client:
+        gone = await client.call_tool("list_specs", {})
+    async with Client(forwarder(url, "inn_wrong"), mode=era) as client:
+        stranger = await client.call_tool("list_specs", {})
+    assert gone.is_error
+    assert "does not answer" in gone.content[0].model_dump()["text"]
+    assert stranger.is_error
+    assert "INNOMINATUS_API_TOKEN" in stranger.content[0].model_dump()["text"]
+    assert "inn_wrong" not in stranger.content[0].model_dump()["text"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    return {
+        **kept,
+        "INNOMINATUS_DATA_DIR": str(tmp_path / "data"),
+        "INNOMINATUS_PROVIDERS": str(PROVIDER),
+        "INNOMINATUS_GRACE_SECONDS": "0",
+        "INNOMINATUS_PORT": "0",
+    }
+
+
+COMMAND = ["-m", "cli.server", "mcp"]
+
+
+@pytest.mark.anyio
+async def test_stdio_is_the_whole_platform(environment: dict[str, str], era: str) -> None:
+    here = StdioServerParameters(command=sys.executable, args=COMMAND, env=environment)
+    async with Client(here, mode=era) as client:
+        call = Caller(client)
+        made = await call.ok("submit_spec", spec_yaml=score("stdio", "box: {type: parcel}"), wait_seconds=20)
+        failed = await call.ok("submit_spec", spec_yaml=score("bad", "bad: {type: brittle}"), wait_seconds=20)
+    assert made["status"] == "active"
+    assert failed["status"] == "failed"
+
+
+def test_stdout_carries_nothing_but_the_protocol(environment: dict[str, str]) -> None:
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }
+    said: list[dict[str, object]] = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "list_specs", "arguments": {}}},
+    ]
+    with subprocess.Popen(
+        [sys.executable, *COMMAND], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("not json\n" + "".join(f"{json.dumps(message)}\n" for message in said))
+        process.stdin.flush()
+        heard: list[dict[str, object]] = []
+        for line in process.stdout:
+            heard.append(json.loads(line))
+            if heard[-1].get("id") == 2:
+                break
+        process.stdin.close()
+        heard += [json.loads(line) for line in process.stdout]
+        assert process.wait(20) == 0
+    assert all(message["jsonrpc"] == "2.0" for message in heard)
+    assert {1, 2} <= {message.get("id") for message in heard}
