@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import dramatiq
 from dramatiq.brokers.stub import StubBroker
@@ -24,8 +23,8 @@ class LocalQueue:
         self._lock = threading.Lock()
         self._nudges = 0
         self._work = work
-        self._actor: dramatiq.Actor[Any, Any] = dramatiq.actor(
-            self._run, actor_name="run_ready", queue_name=_QUEUE, broker=self._broker
+        self._actor: dramatiq.Actor[[], None] = dramatiq.Actor(
+            self._run, broker=self._broker, actor_name="run_ready", queue_name=_QUEUE, priority=0, options={}
         )
         self._worker = dramatiq.Worker(self._broker, worker_threads=threads, worker_timeout=50)
 
