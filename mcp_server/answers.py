@@ -174,7 +174,7 @@ def _cell(value: Json) -> str:
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     plain = value == value.strip() and "|" not in value and "\n" not in value and "\t" not in value
-    return value if plain and value != "-" else json.dumps(value, ensure_ascii=False)
+    return value if plain and value != "-" and not value.endswith(":") else json.dumps(value, ensure_ascii=False)
 
 
 def _error(error: JsonObject) -> list[str]:

@@ -39,10 +39,11 @@ from mcp_types import (
     Request,
     RequestParams,
     Result,
-    TextContent,
 )
 from mcp_types.version import LATEST_MODERN_VERSION
 
+from engine.errors import Denied, InnominatusError, Unavailable
+from mcp_server.errors import failed
 from mcp_server.instructions import INSTRUCTIONS
 
 R = TypeVar("R", bound=Result)
@@ -64,7 +65,7 @@ async def _check(response: httpx2.Response) -> None:
 
 
 class Remote:
-    """The far server. `send` raises MCPError with a sentence that says what to do."""
+    """The far server. `send` raises Unavailable or Denied when it cannot be asked, MCPError when it refuses."""
 
     def __init__(self, url: str, http: httpx2.AsyncClient) -> None:
         self.url = url
@@ -78,17 +79,17 @@ class Remote:
         except* MCPError as group:
             raise _only(group) from None
         except* _Refused:
-            raise MCPError(INTERNAL_ERROR, self.refused()) from None
+            raise self._refused() from None
         except* (httpx2.HTTPError, OSError) as group:
-            raise MCPError(INTERNAL_ERROR, self.unreachable()) from group
+            raise self._unreachable() from group
 
-    def refused(self) -> str:
-        return (
-            f"The innominatus server at {self.url} does not accept the token. Set INNOMINATUS_API_TOKEN to its token."
-        )
+    def _refused(self) -> Denied:
+        hint = "A person sets INNOMINATUS_API_TOKEN to the server's token."
+        return Denied(f"The innominatus server at {self.url} does not accept the token.", hint=hint)
 
-    def unreachable(self) -> str:
-        return f"The innominatus server at {self.url} does not answer. Is it running (`innominatus serve`)?"
+    def _unreachable(self) -> Unavailable:
+        hint = "Call again in a few seconds, or ask the person whether `innominatus serve` is running."
+        return Unavailable(f"The innominatus server at {self.url} does not answer.", hint=hint)
 
 
 def _only(group: BaseExceptionGroup[MCPError]) -> MCPError:
@@ -144,7 +145,10 @@ def _forwarded(
 ) -> Callable[[Call, RequestParams | None], Awaitable[R]]:
     async def forward(context: Call, params: RequestParams | None) -> R:
         bare = None if params is None else _bare(params)
-        return await context.lifespan_context.send(request(params=bare), answer)
+        try:
+            return await context.lifespan_context.send(request(params=bare), answer)
+        except InnominatusError as error:
+            raise MCPError(INTERNAL_ERROR, f"{error.message} {error.hint}") from error
 
     return forward
 
@@ -154,9 +158,8 @@ async def _call_tool(context: Call, params: CallToolRequestParams) -> CallToolRe
     try:
         request = CallToolRequest(params=_bare(params))
         return await context.lifespan_context.send(request, CallToolResult, context.session.report_progress)
-    except MCPError as error:
-        text = f"error unavailable: {error.error.message}\nhint: Call again in a few seconds."
-        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    except InnominatusError as error:
+        return failed(error)
 
 
 def _bare(params: P) -> P:
