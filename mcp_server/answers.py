@@ -20,10 +20,10 @@ _PICTURES = 0x2400
 _LIMITS = ((4000, 200), (1000, 100), (300, 50), (120, 20), (60, 8), (30, 3))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Json]]) -> JsonObject:
-    """A list in its smallest form: the names once, then the values. Texts in it are cut to a cell's width."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[Json]], *, width: int = CELL) -> JsonObject:
+    """A list in its smallest form: the names once, then the values. Texts in it are cut to `width` characters."""
     names: list[Json] = list(columns)
-    cut: list[Json] = [[_cut(value, CELL) if isinstance(value, str) else value for value in row] for row in rows]
+    cut: list[Json] = [[_cut(value, width) if isinstance(value, str) else value for value in row] for row in rows]
     return {"columns": names, "rows": cut}
 
 

@@ -11,6 +11,8 @@ from mcp_server.answers import call, table
 from mcp_server.house import House
 
 _FEW = 3
+_WIDE = 600
+"""Characters of a cell: inputs must not be cut where a model reads how to write them."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class CatalogTools:
         rows: list[list[Json]] = [
             [path.name, owner.name, _described(path), _parameters(path.definition.parameters)] for owner, path in found
         ]
-        listed = table(("name", "provider", "description", "inputs"), rows)
+        listed = table(("name", "provider", "description", "inputs"), rows, width=_WIDE)
         runs: list[Json] = [call("execute_workflow", workflow_name=path.name, dry_run=True) for _, path in found[:_FEW]]
         return {**listed, "next": runs}
 
@@ -64,7 +66,7 @@ def _types(found: Provider) -> JsonObject:
         ]
         for kind in found.resource_types
     ]
-    return table(columns, rows)
+    return table(columns, rows, width=_WIDE)
 
 
 def _workflows(found: Provider) -> JsonObject:
@@ -78,7 +80,7 @@ def _workflows(found: Provider) -> JsonObject:
         ]
         for item in found.workflows.values()
     ]
-    return table(columns, rows)
+    return table(columns, rows, width=_WIDE)
 
 
 def _described(item: ProviderWorkflow) -> str:
@@ -93,7 +95,7 @@ def _parameter(item: Parameter) -> str:
     """`size: string (small/large) = small`; `*` marks what must be given."""
     kind = f"{item.name}{'*' if item.required else ''}: {item.type}"
     choices = f" ({'/'.join(str(value) for value in item.enum)})" if item.enum else ""
-    default = "" if item.default is None or item.secret else f" = {item.default}"
+    default = "" if item.default in (None, "") or item.secret else f" = {item.default}"
     return f"{kind}{choices}{default}{' (secret)' if item.secret else ''}"
 
 
@@ -102,7 +104,7 @@ def _params(kind: ResourceType) -> str:
     schema = kind.params_schema
     properties = schema.get("properties") if schema else None
     if not isinstance(properties, dict):
-        return "any" if schema is None else "none"
+        return "any"
     required = schema.get("required") if schema else None
     needed = required if isinstance(required, list) else []
     return "; ".join(_param(name, declared, required=name in needed) for name, declared in properties.items())

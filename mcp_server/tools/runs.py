@@ -19,8 +19,7 @@ from mcp_server.plans import plan_table
 
 _COLUMNS = ("id", "workflow", "application", "environment", "status", "steps", "started_at", "duration_ms", "error")
 _STEP_COLUMNS = ("step", "type", "status", "attempt", "duration_ms", "note")
-_LOG_TAIL = 3000
-_OUTPUT = 1000
+_LOG_TAIL, _NOTE = 3000, 500
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class RunTools:
         platform = self.house.platform
         if dry_run:
             found = await aside(previews.of_execution, platform, workflow_name, given, environment=environment or None)
-            return _preview(found, workflow_name, given)
+            return _preview(found, workflow_name, environment)
         started = await aside(
             executions.execute,
             platform,
@@ -127,7 +126,7 @@ def _progress(view: ExecutionView) -> Progress:
     return Progress(run.completed_steps, run.total_steps, words)
 
 
-def _preview(found: previews.Preview, workflow_name: str, inputs: JsonObject) -> JsonObject:
+def _preview(found: previews.Preview, workflow_name: str, environment: str) -> JsonObject:
     steps: list[list[Json]] = [[s.name, s.type, ", ".join(s.needs)] for s in found.workflow.definition.steps]
     answer: JsonObject = {
         "dry_run": True,
@@ -138,9 +137,8 @@ def _preview(found: previews.Preview, workflow_name: str, inputs: JsonObject) ->
     }
     if found.plan is not None:
         answer |= {"summary": found.plan.summary, "plan": plan_table(found.plan)}
-    given = {name: "***" if name in found.inputs.secret else value for name, value in inputs.items()}
-    again = call("execute_workflow", workflow_name=workflow_name, inputs=given, wait_seconds=LONGEST_WAIT)
-    return {**answer, "next": [again]}
+    again = call("execute_workflow", workflow_name=workflow_name, environment=environment, wait_seconds=LONGEST_WAIT)
+    return {**answer, "next": [again.replace(", ", ", inputs=<the same>, ", 1)]}
 
 
 def _status(house: House, view: ExecutionView, logs: Logs) -> JsonObject:
@@ -159,7 +157,7 @@ def _status(house: House, view: ExecutionView, logs: Logs) -> JsonObject:
         "started_at": shown["started_at"],
         "completed_at": shown["completed_at"],
         "error_message": run.error,
-        "steps": table(_STEP_COLUMNS, [_step(step) for step in view.steps]),
+        "steps": table(_STEP_COLUMNS, [_step(step) for step in view.steps], width=_NOTE),
         "outputs": views.masked(run.outputs),
         "logs": _logs(house, view, logs),
         "next": _next(view),

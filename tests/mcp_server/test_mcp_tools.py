@@ -7,7 +7,7 @@ import pytest
 
 from engine.services import applications, executions
 from engine.services.platform import Platform
-from tests.mcp_server.conftest import Caller, Connect, score
+from tests.mcp_server.conftest import Answer, Caller, Connect, score
 
 pytestmark = pytest.mark.anyio
 
@@ -224,6 +224,25 @@ async def test_waiting_ends_after_its_time_and_says_who_must_act(connect: Connec
     assert answer["status"] == "waiting"
     assert "a person continues step `approve`" in answer.text
     assert "wait_seconds=45" in answer.text
+
+
+async def test_many_who_wait_keep_nobody_from_being_answered(connect: Connect) -> None:
+    ended: list[Answer] = []
+
+    async with connect() as call:
+        run = await call.ok("execute_workflow", workflow_name="ask")
+
+        async def wait() -> None:
+            ended.append(await call("get_workflow_status", execution_id=run["execution_id"], wait_seconds=45))
+
+        async with anyio.create_task_group() as waiting:
+            for _ in range(60):
+                waiting.start_soon(wait)
+            for _ in range(3):
+                await call.ok("list_specs")
+            waiting.cancel_scope.cancel()
+        await call.ok("list_specs")
+    assert ended == []
 
 
 async def test_progress_is_told_to_a_client_that_asks(connect: Connect) -> None:

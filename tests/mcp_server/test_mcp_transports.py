@@ -155,9 +155,9 @@ COMMAND = ["-m", "cli.server", "mcp"]
 
 
 @pytest.mark.anyio
-async def test_stdio_is_the_whole_platform(environment: dict[str, str], era: str) -> None:
+async def test_stdio_is_the_whole_platform(environment: dict[str, str]) -> None:
     here = StdioServerParameters(command=sys.executable, args=COMMAND, env=environment)
-    async with Client(here, mode=era) as client:
+    async with Client(here) as client:
         call = Caller(client)
         made = await call.ok("submit_spec", spec_yaml=score("stdio", "box: {type: parcel}"), wait_seconds=20)
         failed = await call.ok("submit_spec", spec_yaml=score("bad", "bad: {type: brittle}"), wait_seconds=20)
