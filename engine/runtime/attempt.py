@@ -1,4 +1,4 @@
-"""One attempt of one step, from its rendered config to its outcome. What the executor raises is understood here, once."""
+"""One attempt of one step, from its rendered config to its outcome. What an executor raises is understood here, once."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -94,20 +94,21 @@ def perform(attempt: Attempt, workshop: Workshop) -> Outcome:
         if isinstance(done, Suspend):
             return Suspended(done)
         return _succeeded(attempt, workshop, context, done.outputs, done.secret_outputs)
-    except StepCancelled:
-        return Stopped()
-    except RetryLater as error:
-        return _failed(attempt, error.message, error.hint, retry_after=error.after)
-    except StepFailed as error:
-        return Stopped() if attempt.token.cancelled else _failed(attempt, error.message, error.hint)
-    except Invalid as error:
-        told = "; ".join(str(problem) for problem in error.problems) or error.message
-        return _failed(attempt, told, error.hint, reason="invalid", final=True)
+    except (StepCancelled, StepFailed) as error:
+        return Stopped() if isinstance(error, StepCancelled) or attempt.token.cancelled else _refused(attempt, error)
     except InnominatusError as error:
-        return _failed(attempt, error.message, error.hint)
+        return _refused(attempt, error)
     except Exception as error:
         logger.exception("step.defect", step=attempt.step.name, type=attempt.step.type)
         return _failed(attempt, f"The step type `{attempt.step.type}` broke: {type(error).__name__}: {error}")
+
+
+def _refused(attempt: Attempt, error: StepFailed | InnominatusError) -> Failed:
+    if isinstance(error, Invalid):
+        told = "; ".join(str(problem) for problem in error.problems) or error.message
+        return _failed(attempt, told, error.hint, reason="invalid", final=True)
+    after = error.after if isinstance(error, RetryLater) else 0.0
+    return _failed(attempt, error.message, error.hint, retry_after=after)
 
 
 def _failed(

@@ -31,4 +31,5 @@ class Repeating:
             try:
                 self._work()
             except Exception as error:  # noqa: BLE001 - a background turn must not end the thread
-                logger.warning(f"{self._name}.failed", error=str(error).splitlines()[0] if str(error) else repr(error))
+                told = str(error).splitlines()[0] if str(error) else repr(error)
+                logger.warning("background.failed", turn=self._name, error=told)

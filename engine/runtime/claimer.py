@@ -96,7 +96,7 @@ class Claimer:
         return [Held(claim, Token()) for claim in claims]
 
     def take(self, tx: Transaction, ended: int) -> list[Held]:
-        """Claim for the threads whose executions are ending in `tx`. `give` makes the claims known once it is committed."""
+        """Claim for the threads whose executions are ending in `tx`; `give` makes them known once it is committed."""
         with self._lock:
             if self._closed:
                 return []

@@ -21,7 +21,7 @@ from engine.steps.step_log import StepLog
 
 @dataclass
 class LiveLog:
-    """A step's log with the lines that are not stored yet. The first half of its bound is stored while the step runs."""
+    """A step's log with the lines not stored yet. The first half of its bound is stored while the step runs."""
 
     log: StepLog
     live_bytes: int

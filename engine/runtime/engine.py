@@ -19,10 +19,11 @@ from engine.runtime.background import Repeating
 from engine.runtime.cancellation import StopReason
 from engine.runtime.claimer import Claimer, Held
 from engine.runtime.heartbeat import Heartbeat
+from engine.runtime.ledger import Abandoned
 from engine.runtime.live_logs import LiveLogs
 from engine.runtime.queue import LocalQueue
 from engine.runtime.requests import Requests
-from engine.runtime.run import Abandoned, Bench, Run
+from engine.runtime.run import Bench, Run
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
 from engine.store import executions, repair
@@ -122,7 +123,7 @@ class Engine:
         self._queue.nudge()
 
     def stop(self, *, grace: float | None = None) -> None:
-        """Claim nothing more, give running steps `grace` seconds, then stop the rest. Nothing is lost: it goes on later."""
+        """Claim nothing more, give running steps `grace` seconds, then stop the rest; it goes on at the next start."""
         grace = self._settings.grace_seconds if grace is None else grace
         unbegun = self._claimer.close()
         self._release(unbegun)

@@ -1,4 +1,4 @@
-"""How far an execution has come: the newest attempt of each step, the scope its expressions see, the next attempt numbers."""
+"""How far an execution has come: the newest attempt of each step, and the scope its expressions see."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

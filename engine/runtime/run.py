@@ -11,50 +11,40 @@ import structlog
 
 from engine.domain import expressions
 from engine.domain.execution import Advance, ExecutionState, StepState, WaitKind, advance
-from engine.domain.provider import Operation
-from engine.domain.resource import Outcome as ResourceOutcome
-from engine.domain.resource import RunEnd
-from engine.domain.runs import Claim, Execution, Outputs, StepRun
-from engine.domain.values import ExecutionId, Json
+from engine.domain.runs import Claim, Execution, Outputs
+from engine.domain.values import ExecutionId
 from engine.domain.workflow import Step, When, Workflow
-from engine.errors import InnominatusError, Internal, Invalid, NotFound
+from engine.errors import InnominatusError, Internal, Invalid
 from engine.providers.active import ActiveProviders
 from engine.runtime import waits
 from engine.runtime.attempt import Attempt, Failed, Outcome, Stopped, Succeeded, Suspended, Workshop, add_masks, perform
 from engine.runtime.cancellation import StopReason, Token
 from engine.runtime.claimer import Held
 from engine.runtime.context import LiveLog
+from engine.runtime.ending import run_end, workflow_outputs
 from engine.runtime.inputs import Subject, bound, subject_of
+from engine.runtime.ledger import Abandoned, Ledger
 from engine.runtime.progress import Progress
 from engine.runtime.requests import Requests
-from engine.steps import registry
-from engine.steps.base import ChildExecution, Person, RequestedResource, Resumed, SubmittedSpec, Suspend, Timer
+from engine.runtime.rests import Rests
+from engine.steps.base import Person, Resumed, Suspend
 from engine.steps.masking import Masker
 from engine.steps.step_log import StepLog
 from engine.store import executions
 from engine.store.database import Store
 from engine.store.journal import Journal
 from engine.store.records import (
-    Change,
     ExecutionEnded,
     ExecutionWaits,
     InputsResolved,
-    Record,
     StepFinished,
     StepResumed,
     StepSkipped,
     StepStarted,
-    StepWaits,
 )
 
 logger = structlog.get_logger()
 _MOST_PARALLEL = 8
-_POLL_SECONDS = 5.0
-"""How often a wait for a whole application is looked at when nobody woke it."""
-
-
-class Abandoned(Exception):
-    """The execution is no longer ours, or the process stops: nothing more may be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +61,21 @@ class Bench:
 
 
 class Run:
-    """One claimed execution. Only the thread that calls `go` writes records; parallel steps run on threads of their own."""
+    """One claimed execution. Only the thread that calls `go` writes; parallel steps run on threads of their own."""
 
     def __init__(self, bench: Bench, claim: Claim, token: Token) -> None:
         self._bench = bench
         self._claim = claim
         self._execution = claim.execution
         self._token = token
-        self._sequence = claim.execution.sequence
         self._masker = Masker()
-        self._changes: list[Change] = []
         self._at_work = 0
         self._results: queue.SimpleQueue[tuple[Step, Attempt, Outcome]] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
         self._subject = Subject()
         self._progress = Progress(claim.execution, Workflow(claim.execution.workflow, ()))
+        self._ledger = Ledger(bench.journal, claim.execution, token)
+        self._rests = Rests(self._progress, self._ledger, bench.requests, self._masker)
         self._woken: dict[str, Resumed] = {}
         self._unclear: dict[str, str] = {}
 
@@ -116,13 +106,14 @@ class Run:
         workflow = self._bench.providers.workflow(execution.digest, execution.workflow)
         progress = Progress(execution, workflow, execution.inputs)
         self._progress = progress
+        self._rests = Rests(progress, self._ledger, self._bench.requests, self._masker)
         if execution.resource_id is not None:
             self._subject = subject_of(self._bench.store, execution)
             for value in self._subject.masks:
                 self._masker.add(value)
         if execution.sequence == 0:
             progress.inputs = bound(execution, workflow, self._subject)
-            self._changes.append(InputsResolved(progress.inputs, len(workflow.steps)))
+            self._ledger.add(InputsResolved(progress.inputs, len(workflow.steps)))
         else:
             self._restore(progress)
         for value in progress.secret_values():
@@ -134,53 +125,39 @@ class Run:
             over = {run.name: waits.ended(tx, run) for run in runs if run.state is StepState.WAITING}
         self._woken = {name: resumed for name, resumed in over.items() if resumed is not None}
         for run in progress.restore(runs):
-            self._interrupted(progress, run)
-
-    def _interrupted(self, progress: Progress, run: StepRun) -> None:
-        """A step that was at work when its worker vanished: again if that is harmless, else a person decides."""
-        step = progress.workflow.step(run.name)
-        harmless = step.idempotent if step.idempotent is not None else registry.executor(step.type).idempotent
-        if harmless:
-            self._changes.append(StepFinished(run.position, run.attempt, StepState.CANCELLED, reason="interrupted"))
-            progress.states[run.name] = StepState.PENDING
-            return
-        error = (
-            "The engine stopped while this step was at work, and the step is not declared idempotent: "
-            "look at what it did, then retry the execution."
-        )
-        self._changes.append(
-            StepFinished(run.position, run.attempt, StepState.FAILED, error=error, reason="interrupted")
-        )
-        progress.finish(run.name, StepState.FAILED, error=error)
+            self._rests.interrupted(run)
 
     # --- the work ---
 
     def _work(self) -> bool:
         self._resume_woken()
         while True:
-            if self._token.draining.is_set() and self._at_work:
-                self._take_in(*self._results.get())
-                continue
-            if self._token.draining.is_set():
-                self._token.set(StopReason.STOPPING)
-            if self._token.cancelled and not self._at_work:
-                self._rest()
+            self._heed_token()
             step_on = self._advance()
             if step_on.finished is not None:
                 self._finish(step_on.finished)
                 return False
             if not step_on.start and not self._at_work:
-                self._write(ExecutionWaits())
+                self._ledger.write(ExecutionWaits())
                 return True
             inline = len(step_on.start) == 1 and not self._at_work
             prepared = [self._start(step) for step in step_on.start]
-            if self._changes:
-                self._write()
+            if self._ledger.pending:
+                self._ledger.write()
             for step, attempt in prepared:
                 if attempt is not None:
                     self._launch(step, attempt, inline=inline)
             if self._at_work:
                 self._take_in(*self._results.get())
+
+    def _heed_token(self) -> None:
+        """When the process is about to stop, take in what is at work and begin nothing; leave when the token is set."""
+        if self._token.draining.is_set():
+            while self._at_work:
+                self._take_in(*self._results.get())
+            self._token.set(StopReason.STOPPING)
+        if self._token.cancelled and not self._at_work:
+            self._rest()
 
     def _advance(self) -> Advance:
         progress = self._progress
@@ -197,7 +174,7 @@ class Run:
         step_on = advance(progress.workflow, progress.states, holds=holds)
         for step, state in step_on.skip:
             reason = "a step it needs failed" if state is StepState.UPSTREAM_FAILED else "its condition does not hold"
-            self._changes.append(
+            self._ledger.add(
                 StepSkipped(
                     progress.position(step),
                     step.name,
@@ -218,12 +195,12 @@ class Run:
         number = progress.next_attempt(step.name)
         position = progress.position(step)
         progress.states[step.name] = StepState.RUNNING
-        self._changes.append(StepStarted(position, step.name, step.type, number, self._execution.attempt))
+        self._ledger.add(StepStarted(position, step.name, step.type, number, self._execution.attempt))
         if step.name in self._unclear:
-            self._fail_step(step, position, number, Failed(self._unclear[step.name], reason="invalid", final=True))
+            self._rests.fail(step, position, number, Failed(self._unclear[step.name], reason="invalid", final=True))
             return step, None
         if step.when is When.MANUAL:
-            self._wait(step, position, number, Suspend(Person("waits for a person to continue it")))
+            self._rests.wait(step, position, number, Suspend(Person("waits for a person to continue it")))
             return step, None
         return step, self._attempt(step, position, number)
 
@@ -280,23 +257,23 @@ class Run:
         log = attempt.log.take(final=True)
         match outcome:
             case Succeeded(outputs, artifacts):
-                self._changes.append(
+                self._ledger.add(
                     StepFinished(
                         attempt.position, attempt.number, StepState.SUCCEEDED, outputs, artifacts=artifacts, log=log
                     )
                 )
                 self._progress.finish(step.name, StepState.SUCCEEDED, outputs)
             case Suspended(wait):
-                self._wait(step, attempt.position, attempt.number, wait, log=log)
+                self._rests.wait(step, attempt.position, attempt.number, wait, log=log)
             case Failed():
-                self._fail_step(step, attempt.position, attempt.number, outcome, log=log)
+                self._rests.fail(step, attempt.position, attempt.number, outcome, log=log)
             case Stopped():
                 raise Abandoned
 
     def _stop(self, step: Step, attempt: Attempt, outcome: Outcome) -> None:
-        """The token is set: a cancelled execution is recorded once all its steps have come back, others are left as they are."""
+        """The token is set: a cancelled execution is recorded once all its steps are back, others stay as they are."""
         if self._token.reason is StopReason.STOPPING and isinstance(outcome, Succeeded):
-            self._changes.append(
+            self._ledger.add(
                 StepFinished(
                     attempt.position,
                     attempt.number,
@@ -307,7 +284,7 @@ class Run:
                 )
             )
         elif self._token.reason is StopReason.CANCELLED:
-            self._changes.append(
+            self._ledger.add(
                 StepFinished(
                     attempt.position,
                     attempt.number,
@@ -326,64 +303,11 @@ class Run:
         """Nothing is at work any more and the token is set: record what may be recorded and leave."""
         if self._token.reason is StopReason.CANCELLED:
             self._end(ExecutionState.CANCELLED, reason="cancelled")
-        elif self._changes and self._token.reason is StopReason.STOPPING:
-            self._write()
+        elif self._ledger.pending and self._token.reason is StopReason.STOPPING:
+            self._ledger.write()
         raise Abandoned
 
-    # --- failing, waiting, resuming ---
-
-    def _fail_step(
-        self, step: Step, position: int, number: int, failed: Failed, *, log: tuple[tuple[int, str], ...] = ()
-    ) -> None:
-        tries = self._progress.tries.get(step.name, 0) + 1
-        self._progress.tries[step.name] = tries
-        again = tries <= step.retry.max and not failed.final
-        reason = waits.RETRY if again else failed.reason
-        self._changes.append(
-            StepFinished(position, number, StepState.FAILED, error=failed.error, reason=reason, log=log)
-        )
-        if not again:
-            self._progress.finish(step.name, StepState.FAILED, error=failed.error)
-            return
-        pause = max(step.retry.backoff * 2 ** (tries - 1), failed.retry_after)
-        following = self._progress.next_attempt(step.name)
-        self._changes += [
-            StepStarted(position, step.name, step.type, following, self._execution.attempt),
-            StepWaits(position, following, WaitKind.TIMER, wake_after=pause, reason=waits.RETRY),
-        ]
-        self._progress.states[step.name] = StepState.WAITING
-
-    def _wait(
-        self, step: Step, position: int, number: int, suspend: Suspend, *, log: tuple[tuple[int, str], ...] = ()
-    ) -> None:
-        """Ask for what the step waits for, then put the wait on the record."""
-        requests, execution = self._bench.requests, self._execution
-        kind, ref, after, reason = WaitKind.TIMER, None, None, ""
-        memo = dict(suspend.memo)
-        try:
-            match suspend.on:
-                case Timer(seconds):
-                    after = seconds
-                case ChildExecution() as child:
-                    kind = WaitKind.EXECUTION
-                    ref = requests.start_child(execution, step.name, child, again=number > 1)
-                case RequestedResource() as wanted:
-                    kind, memo["operation"] = WaitKind.RESOURCE, wanted.operation
-                    ref = requests.request_resource(execution, wanted)
-                case SubmittedSpec() as spec:
-                    kind, after = WaitKind.APPLICATION, _POLL_SECONDS
-                    ref = requests.submit_spec(execution, step.name, spec)
-                case Person(message):
-                    kind, reason = WaitKind.PERSON, message
-        except InnominatusError as error:
-            problems = "; ".join(str(problem) for problem in getattr(error, "problems", ()))
-            told = self._masker.mask(f"{error.message} {problems} {error.hint}".strip())
-            self._fail_step(step, position, number, Failed(told, reason=error.family, final=True), log=log)
-            return
-        self._changes.append(
-            StepWaits(position, number, kind, ref, wake_after=after, memo=memo, reason=reason, log=log)
-        )
-        self._progress.states[step.name] = StepState.WAITING
+    # --- resuming ---
 
     def _resume_woken(self) -> None:
         """Go on with the steps whose wait is over."""
@@ -392,13 +316,13 @@ class Run:
             run = self._progress.waiting.pop(name)
             step = self._progress.workflow.step(name)
             self._progress.states[name] = StepState.RUNNING
-            self._changes.append(StepResumed(run.position, run.attempt))
+            self._ledger.add(StepResumed(run.position, run.attempt))
             fresh = run.reason == waits.RETRY or step.when is When.MANUAL
             attempt = self._attempt(step, run.position, run.attempt, None if fresh else resumed)
             launches.append((step, attempt))
         if not launches:
             return
-        self._write()
+        self._ledger.write()
         for step, attempt in launches:
             self._launch(step, attempt, inline=len(launches) == 1)
         self._take_in(*self._results.get())
@@ -410,7 +334,7 @@ class Run:
         if state is not ExecutionState.SUCCEEDED:
             failed = next(iter(progress.errors.items()), ("", ""))
             interrupted = any(
-                isinstance(change, StepFinished) and change.reason == "interrupted" for change in self._changes
+                isinstance(change, StepFinished) and change.reason == "interrupted" for change in self._ledger.pending
             )
             error = f"step `{failed[0]}`: {failed[1]}" if failed[0] else ""
             self._end(state, error=error, reason="interrupted" if interrupted else "step_failed")
@@ -429,9 +353,11 @@ class Run:
     def _end(self, state: ExecutionState, *, outputs: Outputs | None = None, error: str = "", reason: str = "") -> None:
         self._cancel_waiting(state)
         outputs = outputs or Outputs()
-        self._write(ExecutionEnded(state, outputs, error, reason, resource=self._run_end(state, outputs, error)))
+        end = run_end(self._execution, self._subject, self._bench.providers, state=state, outputs=outputs, error=error)
+        self._ledger.write(ExecutionEnded(state, outputs, error, reason, resource=end))
         logger.info(
-            f"execution.{state.value}",
+            "execution.ended",
+            state=state.value,
             execution=self._execution.id,
             workflow=self._execution.workflow,
             application=self._execution.application or None,
@@ -446,73 +372,5 @@ class Run:
             if run.wait_kind is WaitKind.EXECUTION and run.wait_ref is not None:
                 with self._bench.store.begin() as tx:
                     executions.request_cancel(tx, ExecutionId(run.wait_ref))
-            self._changes.append(StepFinished(run.position, run.attempt, StepState.CANCELLED, reason="cancelled"))
+            self._ledger.add(StepFinished(run.position, run.attempt, StepState.CANCELLED, reason="cancelled"))
         self._progress.waiting.clear()
-
-    def _run_end(self, state: ExecutionState, outputs: Outputs, error: str) -> RunEnd | None:
-        execution = self._execution
-        if execution.resource_id is None or execution.operation is None:
-            return None
-        outcomes = {
-            ExecutionState.SUCCEEDED: ResourceOutcome.SUCCEEDED,
-            ExecutionState.CANCELLED: ResourceOutcome.CANCELLED,
-        }
-        if execution.operation is Operation.READ:
-            outputs = Outputs()
-        declared = self._declared_secrets()
-        return RunEnd(
-            execution.operation,
-            execution.generation,
-            outcomes.get(state, ResourceOutcome.FAILED),
-            outputs.values,
-            outputs.secret | (declared & outputs.values.keys()),
-            self._subject.fingerprint,
-            error or ("cancelled" if state is ExecutionState.CANCELLED else ""),
-        )
-
-    def _declared_secrets(self) -> frozenset[str]:
-        try:
-            provider = self._bench.providers.provider(self._execution.digest)
-        except NotFound:
-            return frozenset()
-        kind = provider.resource_type(str(self._subject.view.get("type")))
-        return kind.secret_outputs if kind else frozenset()
-
-    def _write(self, *last: Change) -> None:
-        """Make what has gathered durable. Raises Abandoned when the fence no longer holds."""
-        if self._token.reason is StopReason.LEASE_LOST:
-            raise Abandoned
-        self._sequence += 1
-        changes, self._changes = (*self._changes, *last), []
-        if not self._bench.journal.write(Record(self._execution, self._sequence, changes)):
-            self._token.set(StopReason.LEASE_LOST)
-            raise Abandoned
-
-
-def workflow_outputs(workflow: Workflow, progress: Progress) -> Outputs:
-    """The outputs of a finished workflow; those of its last step when it declares none. Raises Invalid for a missing value.
-
-    An output is secret when declared so, or when it reads a secret of its steps or inputs.
-    """
-    if not workflow.outputs:
-        return progress.outputs.get(workflow.steps[-1].name, Outputs()) if workflow.steps else Outputs()
-    scope = progress.scope
-    values: dict[str, Json] = {}
-    secret: set[str] = set()
-    for name, output in workflow.outputs.items():
-        values[name] = expressions.render(output.value, scope, at=f"outputs.{name}")
-        if output.secret or _reads_secret(output.value, progress):
-            secret.add(name)
-    return Outputs(values, frozenset(secret))
-
-
-def _reads_secret(template: Json, progress: Progress) -> bool:
-    for path in expressions.references(template):
-        keys = [str(key) for key in path]
-        if keys[0] == "steps" and len(keys) > 1:
-            outputs = progress.outputs.get(keys[1], Outputs())
-            if outputs.secret and (len(keys) < 4 or keys[3] in outputs.secret):
-                return True
-        if keys[0] == "parameters" and (len(keys) < 2 or keys[1] in progress.inputs.secret - {"resource"}):
-            return True
-    return False

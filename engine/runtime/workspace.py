@@ -18,7 +18,7 @@ class Workspaces:
         self._artifact_bytes = artifact_bytes
 
     def open(self, execution_id: ExecutionId, position: int, artifacts: Iterable[bytes]) -> Path:
-        """An empty folder for a step with the artifacts of the steps before it. Raises StepFailed when it cannot be made."""
+        """An empty folder for a step, with the artifacts of the steps before it. Raises StepFailed."""
         folder = self._root / str(execution_id) / str(position)
         try:
             shutil.rmtree(folder, ignore_errors=True)
