@@ -130,7 +130,7 @@ def test_invisible_and_control_characters_are_written_out() -> None:
 
 
 def test_an_answer_beyond_its_size_is_cut_and_says_so() -> None:
-    deep: JsonObject = {f"key{n}": list[Json](["x" * 1000] * 300) for n in range(300)}
+    deep: JsonObject = {f"key{n}": list[Json](["x" * 1000] * 100) for n in range(100)}
     answer = Answer(result({"outputs": deep, "next": ["list_specs()"]}, is_error=False))
     assert answer["truncated"] is True
     assert answer["next"] == ["list_specs()"]
