@@ -48,9 +48,11 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
     held: list[bool] = []
     live: list[Record] = []
     for record in records:
-        fence, sequence = standing.get(record.execution.id, (-1, -1))
-        fresh = fence == record.execution.fence and sequence == record.sequence - 1
-        held.append(fresh or (fence == record.execution.fence and sequence == record.sequence))
+        found = standing.get(record.execution.id)
+        ours = found is not None and found.fence == record.execution.fence
+        written = found is not None and ours and found.sequence == record.sequence  # by a commit that seemed to fail
+        fresh = found is not None and ours and found.running and found.sequence == record.sequence - 1
+        held.append(fresh or written)
         if fresh:
             live.append(record)
     live.sort(key=lambda record: record.execution.id)
@@ -59,14 +61,22 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
     return Applied(tuple(held), ended, _ends(tx, live, choose=choose))
 
 
-def _lock(tx: Transaction, ids: Sequence[ExecutionId]) -> dict[ExecutionId, tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    fence: int
+    sequence: int
+    running: bool
+
+
+def _lock(tx: Transaction, ids: Sequence[ExecutionId]) -> dict[ExecutionId, _Standing]:
     query = _LOCKED if tx.postgresql else _READ
     found = tx.connection.execute(query, {"ids": sorted(ids)}).all()
-    return {ExecutionId(row.id): (row.fence, row.sequence) for row in found}
+    running = ExecutionState.RUNNING.value
+    return {ExecutionId(row.id): _Standing(row.fence, row.sequence, row.state == running) for row in found}
 
 
-_READ = sa.select(table.c.id, table.c.fence, table.c.sequence).where(
-    table.c.id.in_(sa.bindparam("ids", expanding=True)), table.c.state == ExecutionState.RUNNING.value
+_READ = sa.select(table.c.id, table.c.fence, table.c.sequence, table.c.state).where(
+    table.c.id.in_(sa.bindparam("ids", expanding=True))
 )
 _LOCKED = _READ.order_by(table.c.id).with_for_update()
 

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.errors import Unavailable
-from engine.store.apply import apply_records
+from engine.store.apply import Applied, apply_records
 from engine.store.database import Store, Transaction
 from engine.store.records import Record
 from engine.store.settling import Choose
@@ -142,7 +142,7 @@ class Journal(Generic[Held]):
     def _write(self, batch: Sequence[_Entry]) -> None:
         while True:
             try:
-                self._commit(batch)
+                applied = self._commit(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, each record must learn its own fate
                 if _passing(error) and self._wait_for_database(batch, error):
                     continue
@@ -151,15 +151,17 @@ class Journal(Generic[Held]):
                         self._write([entry])
                 else:
                     batch[0].answer(error=error)
+            else:
+                self._tell(batch, applied)
             return
 
     def _wait_for_database(self, batch: Sequence[_Entry], error: Exception) -> bool:
         """The database is away, or two transactions met. False when the process stops and there is no use in waiting."""
-        logger.warning("journal.retry", records=len(batch), error=str(error).splitlines()[0])
+        logger.warning("journal.retry", records=len(batch), error=repr(error).splitlines()[0])
         self._lost()
         return not self._stop.wait(_PAUSE_SECONDS)
 
-    def _commit(self, batch: Sequence[_Entry]) -> None:
+    def _commit(self, batch: Sequence[_Entry]) -> Applied:
         fresh: Sequence[Held] = ()
         with self._store.begin() as tx:
             applied = apply_records(tx, [entry.record for entry in batch], choose=self._choose)
@@ -167,16 +169,22 @@ class Journal(Generic[Held]):
                 fresh = self._refill.take(tx, applied.ended)
         if fresh:
             self._refill.give(fresh)
+        return applied
+
+    def _tell(self, batch: Sequence[_Entry], applied: Applied) -> None:
         for entry, held in zip(batch, applied.held, strict=True):
             entry.answer(held=held)
         if applied.woken:
-            self._woken(applied.woken)
+            try:
+                self._woken(applied.woken)
+            except Exception as error:  # noqa: BLE001 - a lost hint costs a sweep, a lost journal everything
+                logger.warning("journal.nudge_lost", error=repr(error))
 
 
 def _passing(error: Exception) -> bool:
     """True for failures of the connection or of concurrency, false for those of the data."""
     if isinstance(error, OperationalError):
-        return True
+        return not _sqlstate(error).startswith("54")  # a program limit: it would be exceeded again and again
     return isinstance(error, DBAPIError) and (error.connection_invalidated or _sqlstate(error) in {"40001", "40P01"})
 
 

@@ -1,0 +1,223 @@
+"""Records become durable together or not at all, each for itself, once."""
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from engine.domain.execution import ExecutionState, StepState, WaitKind
+from engine.domain.provider import Operation
+from engine.domain.runs import Claim, Outputs
+from engine.domain.values import ExecutionId
+from engine.errors import Unavailable
+from engine.store import executions
+from engine.store.apply import apply_records
+from engine.store.database import Store, Transaction
+from engine.store.journal import Journal
+from engine.store.records import Change, ExecutionEnded, ExecutionWaits, Record, StepFinished, StepStarted, StepWaits
+from engine.store.settling import WorkflowChoice
+from tests.support.platforms import until
+
+
+def choose(_type: str, _operation: Operation) -> WorkflowChoice | None:
+    return None
+
+
+def claimed(store: Store, count: int = 1) -> list[Claim]:
+    new = executions.NewExecution(provider="p", digest="d", workflow="w", fair_key="k", actor="user:me")
+    with store.begin() as tx:
+        executions.queue(tx, [new] * count)
+    with store.begin() as tx:
+        return executions.claim(tx, worker="me", limit=count, cap=1000, lease=60)
+
+
+def record(claim: Claim, sequence: int, *changes: Change) -> Record:
+    return Record(claim.execution, sequence, changes)
+
+
+STARTED = StepStarted(0, "one", "set", 1, 1)
+DONE = StepFinished(0, 1, StepState.SUCCEEDED, Outputs({"x": 1}))
+ENDED = ExecutionEnded(ExecutionState.SUCCEEDED)
+
+
+def apply(store: Store, *records: Record) -> tuple[bool, ...]:
+    with store.begin() as tx:
+        return apply_records(tx, records, choose=choose).held
+
+
+def state(store: Store, execution_id: ExecutionId) -> tuple[str, int]:
+    with store.read() as tx:
+        found = executions.get(tx, execution_id)
+    assert found is not None
+    return found.state.value, found.sequence
+
+
+def test_a_writer_whose_fence_was_raised_is_refused(store: Store) -> None:
+    (mine,) = claimed(store)
+    with store.begin() as tx:
+        executions.release(tx, worker="me", claims=[(mine.execution.id, mine.execution.fence)])
+    with store.begin() as tx:
+        (theirs,) = executions.claim(tx, worker="you", limit=1, cap=10, lease=60)
+    assert theirs.taken_over
+    assert apply(store, record(mine, 1, STARTED)) == (False,)
+    assert apply(store, record(theirs, 1, STARTED)) == (True,)
+    assert apply(store, record(mine, 2, ENDED)) == (False,)
+    assert state(store, mine.execution.id) == ("running", 1)
+
+
+@pytest.mark.parametrize("last", [ENDED, ExecutionWaits(), None], ids=["ended", "asleep", "running"])
+def test_a_record_that_is_applied_again_changes_nothing_and_still_counts(store: Store, last: Change | None) -> None:
+    (claim,) = claimed(store)
+    changes = (STARTED, DONE) if last is None else (STARTED, DONE, last)
+    assert apply(store, record(claim, 1, *changes)) == (True,)
+    before = state(store, claim.execution.id)
+    assert apply(store, record(claim, 1, *changes)) == (True,)
+    assert state(store, claim.execution.id) == before
+    with store.read() as tx:
+        assert len(executions.step_runs_of(tx, claim.execution.id)) == 1
+        found = executions.get(tx, claim.execution.id)
+    assert found is not None
+    assert found.completed_steps == 1
+
+
+def test_a_record_that_skips_a_number_is_refused(store: Store) -> None:
+    (claim,) = claimed(store)
+    assert apply(store, record(claim, 2, STARTED)) == (False,)
+
+
+class Faulty(Store):
+    """A store whose next transactions fail as told, before or after their commit."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.engine, store.sealer)
+        self.before: list[Exception] = []
+        self.after: list[Exception] = []
+        self.commits = 0
+        self.entered = threading.Event()
+        self.open = threading.Event()
+        self.open.set()
+
+    @contextmanager
+    def begin(self) -> Generator[Transaction]:
+        self.entered.set()
+        assert self.open.wait(10)
+        if self.before:
+            raise self.before.pop(0)
+        with super().begin() as tx:
+            yield tx
+        self.commits += 1
+        if self.after:
+            raise self.after.pop(0)
+
+
+class NoRefill:
+    def take(self, tx: Transaction, ended: int) -> list[int]:
+        return []
+
+    def give(self, taken: Sequence[int]) -> None:
+        raise AssertionError(taken)
+
+
+@contextmanager
+def journal_on(store: Store, *, woken: Callable[[int], None] = lambda _count: None) -> Generator[Journal[int]]:
+    lost: list[bool] = []
+    journal = Journal(store, choose=choose, refill=NoRefill(), woken=woken, lost=lambda: lost.append(True))
+    journal.start()
+    try:
+        yield journal
+    finally:
+        journal.stop()
+
+
+def away() -> OperationalError:
+    return OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+
+
+def test_a_record_outlives_a_database_that_is_away_for_a_while(store: Store) -> None:
+    faulty = Faulty(store)
+    (claim,) = claimed(store)
+    faulty.before = [away()]
+    with journal_on(faulty) as journal:
+        assert journal.write(record(claim, 1, STARTED))
+    assert state(store, claim.execution.id) == ("running", 1)
+
+
+def test_an_unknown_outcome_of_the_last_commit_is_found_out(store: Store) -> None:
+    faulty = Faulty(store)
+    (claim,) = claimed(store)
+    faulty.after = [away()]
+    with journal_on(faulty) as journal:
+        assert journal.write(record(claim, 1, STARTED, DONE, ENDED)), "it was committed before the connection broke"
+    assert state(store, claim.execution.id) == ("succeeded", 1)
+
+
+def write_all(journal: Journal[int], records: list[Record], *, begun: list[int] | None = None) -> list[bool | Exception]:
+    """Write each record from a thread of its own; `begun` gathers those whose thread is about to."""
+    results: list[bool | Exception] = [False] * len(records)
+
+    def write(number: int) -> None:
+        if begun is not None:
+            begun.append(number)
+        try:
+            results[number] = journal.write(records[number])
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            results[number] = error
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(len(records))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    return results
+
+
+def test_a_bad_record_fails_alone(store: Store) -> None:
+    claims = claimed(store, 20)
+    records = [record(claim, 1, STARTED) for claim in claims]
+    records[7] = record(claims[7], 1, replace(STARTED, name="half of a pair: \ud800"))
+    with journal_on(store) as journal:
+        results = write_all(journal, records)
+        assert isinstance(results[7], Exception)
+        assert [r for number, r in enumerate(results) if number != 7] == [True] * 19
+        assert journal.write(record(claims[7], 1, STARTED)), "its number is still free"
+
+
+def test_many_records_share_few_commits_and_none_of_one_execution_meet(store: Store) -> None:
+    faulty = Faulty(store)
+    claims = claimed(store, 60)
+    faulty.open.clear()
+    with journal_on(faulty) as journal:
+        results: list[list[bool | Exception]] = []
+        begun: list[int] = []
+        records = [record(claim, 1, STARTED) for claim in claims]
+        writer = threading.Thread(target=lambda: results.append(write_all(journal, records, begun=begun)))
+        writer.start()
+        until(lambda: len(begun) == 60)
+        faulty.open.set()
+        writer.join(20)
+    assert results == [[True] * 60]
+    assert faulty.commits <= 5
+
+
+def test_a_failing_nudge_does_not_end_the_journal(store: Store) -> None:
+    def broken(_count: int) -> None:
+        raise RuntimeError
+
+    parent, child = claimed(store, 2)
+    waits = StepWaits(0, 1, WaitKind.EXECUTION, child.execution.id)
+    with journal_on(store, woken=broken) as journal:
+        assert journal.write(record(parent, 1, STARTED, waits, ExecutionWaits()))
+        assert journal.write(record(child, 1, ENDED))
+        (other,) = claimed(store)
+        assert journal.write(record(other, 1, STARTED))
+
+
+def test_a_journal_that_was_stopped_says_so(store: Store) -> None:
+    (claim,) = claimed(store)
+    with journal_on(store) as journal:
+        pass
+    with pytest.raises(Unavailable):
+        journal.write(record(claim, 1, STARTED))
