@@ -64,6 +64,8 @@ class Claimer:
         with self._lock:
             self._waiting.extend(fresh)
             self._held.update({held.claim.execution.id: held for held in fresh})
+            if self._closed:  # meanwhile: the next `close` gives them back
+                return None
             mine = self._take() if self._waiting else None
             others = len(self._waiting)
         if others:
@@ -132,7 +134,7 @@ class Claimer:
         self._hands_off_until = time.monotonic() + self._lease
 
     def close(self) -> list[Held]:
-        """Hand out nothing more; returns the claims that were not begun."""
+        """Hand out nothing more; returns the claims that were not begun. What is being claimed comes with the next call."""
         with self._lock:
             self._closed = True
             unbegun = list(self._waiting)
@@ -144,4 +146,4 @@ class Claimer:
     @property
     def idle(self) -> bool:
         with self._lock:
-            return self._running == 0 and not self._waiting
+            return self._running == 0 and (self._closed or not self._waiting)

@@ -125,8 +125,7 @@ class Engine:
     def stop(self, *, grace: float | None = None) -> None:
         """Claim nothing more, give running steps `grace` seconds, then stop the rest; it goes on at the next start."""
         grace = self._settings.grace_seconds if grace is None else grace
-        unbegun = self._claimer.close()
-        self._release(unbegun)
+        self._release(self._claimer.close())
         for held in self._claimer.held():
             held.token.draining.set()
         deadline = time.monotonic() + grace

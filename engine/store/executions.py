@@ -1,8 +1,8 @@
 """Executions and their step runs: queueing, claiming, leases, reading."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from engine.domain.execution import FINAL, ExecutionState, StepState, WaitKind
 from engine.domain.provider import Operation
 from engine.domain.runs import Claim, Execution, Outputs, StepRun
 from engine.domain.values import ApplicationId, ExecutionId, ResourceId
+from engine.errors import Unavailable
 from engine.store import fair_queue
 from engine.store.database import Transaction
 from engine.store.tables import applications, artifacts, executions, resources, step_logs, step_runs
@@ -22,6 +23,7 @@ _INPUTS, _OUTPUTS, _STEP_OUTPUTS, _MEMO = (
     "step_runs.memo",
 )
 _LOG, _ARTIFACT = "step_logs.text", "artifacts.content"
+_PUT_OFF_SECONDS = 60.0
 _SELECT = sa.select(
     executions, applications.c.name.label("application"), applications.c.environment.label("environment")
 ).join(applications, applications.c.id == executions.c.application_id, isouter=True)
@@ -202,10 +204,25 @@ def claim(
 
 
 def _take(tx: Transaction, chosen: Sequence[int], *, worker: str, lease: float) -> list[Claim]:
-    rows = tx.connection.execute(_SELECT.where(executions.c.id.in_(chosen)).order_by(executions.c.fair_tag)).all()
+    query = _SELECT.where(executions.c.id.in_(chosen)).order_by(executions.c.fair_tag, executions.c.id)
+    claims: list[Claim] = []
+    last_tag = 0.0
+    for row in tx.connection.execute(query).all():
+        try:
+            before = _execution(tx, row)
+        except Unavailable as error:
+            _put_off(tx, row.id, error.message)
+            continue
+        held = replace(
+            before, state=ExecutionState.RUNNING, fence=before.fence + 1, started_at=before.started_at or tx.now
+        )
+        claims.append(Claim(held, taken_over=before.state is ExecutionState.RUNNING))
+        last_tag = row.fair_tag
+    if not claims:
+        return []
     tx.connection.execute(
         sa.update(executions)
-        .where(executions.c.id.in_(chosen))
+        .where(executions.c.id.in_([claim.execution.id for claim in claims]))
         .values(
             state=ExecutionState.RUNNING.value,
             fence=executions.c.fence + 1,
@@ -214,19 +231,17 @@ def _take(tx: Transaction, chosen: Sequence[int], *, worker: str, lease: float) 
             started_at=sa.func.coalesce(executions.c.started_at, tx.now),
         )
     )
-    fair_queue.raise_to(tx, fair_queue.VIRTUAL_TIME, max(row.fair_tag for row in rows))
-    claims: list[Claim] = []
-    for row in rows:
-        before = _execution(tx, row)
-        held = _held(before, now=tx.now)
-        claims.append(Claim(held, taken_over=before.state is ExecutionState.RUNNING))
+    fair_queue.raise_to(tx, fair_queue.VIRTUAL_TIME, last_tag)
     return claims
 
 
-def _held(before: Execution, *, now: datetime) -> Execution:
-    from dataclasses import replace
-
-    return replace(before, state=ExecutionState.RUNNING, fence=before.fence + 1, started_at=before.started_at or now)
+def _put_off(tx: Transaction, execution_id: int, error: str) -> None:
+    """What cannot be opened now (another key) keeps for later, and does not hold up the others."""
+    tx.connection.execute(
+        sa.update(executions)
+        .where(executions.c.id == execution_id)
+        .values(ready_at=tx.now + timedelta(seconds=_PUT_OFF_SECONDS), error=error)
+    )
 
 
 def extend_leases(

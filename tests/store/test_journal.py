@@ -154,7 +154,9 @@ def test_an_unknown_outcome_of_the_last_commit_is_found_out(store: Store) -> Non
     assert state(store, claim.execution.id) == ("succeeded", 1)
 
 
-def write_all(journal: Journal[int], records: list[Record], *, begun: list[int] | None = None) -> list[bool | Exception]:
+def write_all(
+    journal: Journal[int], records: list[Record], *, begun: list[int] | None = None
+) -> list[bool | Exception]:
     """Write each record from a thread of its own; `begun` gathers those whose thread is about to."""
     results: list[bool | Exception] = [False] * len(records)
 
