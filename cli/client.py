@@ -47,10 +47,22 @@ def connect(server: str | None, token: str | None) -> "Api":
                 hint="Start one with `innominatus serve`, or name one with --server or INNOMINATUS_API_BASE.",
             )
         found = running.url
-    if "://" not in found:
-        found = f"http://{found}"
+    found = _checked(found if "://" in found else f"http://{found}")
     key = token or next((value for name in _TOKENS if (value := os.environ.get(name))), "")
     return Api(found.rstrip("/"), key or _token_file(found, data_dir))
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise Invalid(
+            f"`{url}` is no address of a server.", code="invalid_server", hint="Write http://127.0.0.1:8081, say."
+        )
+    return url
 
 
 def _token_file(url: str, data_dir: Path) -> str:

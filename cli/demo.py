@@ -18,17 +18,19 @@ from engine.domain.values import JsonObject
 from engine.errors import InnominatusError, NotFound
 
 APP = "ecommerce-backend"
-_EXAMPLES = Path(__file__).parent.parent / "examples"
-_V1, _V2 = _EXAMPLES / "ecommerce-backend.yaml", _EXAMPLES / "ecommerce-backend-v2.yaml"
+_CHECKOUT = Path(__file__).parent.parent
+_V1, _V2 = (_CHECKOUT / "examples" / f"{name}.yaml" for name in (APP, f"{APP}-v2"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Show the platform at work, and check what it shows.")
     parser.add_argument("--keep", action="store_true", help="leave it serving at the end")
-    keep = bool(parser.parse_args().keep)
+    parser.add_argument("--data-dir", type=Path, default=_CHECKOUT / ".demo", help="where it keeps what it makes")
+    given = parser.parse_args()
+    keep = bool(given.keep)
     sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType] - always a TextIOWrapper here
     began = time.monotonic()
-    house = House.make(Path(__file__).parent.parent / ".demo")
+    house = House.make(given.data_dir.absolute())
     done = False
     try:
         done = _show(house)

@@ -55,6 +55,10 @@ def serve(
 def mcp(ctx: typer.Context, data_dir: DataDir = None, server: Server = None) -> None:
     """Speak MCP over stdio: be the engine, or forward to the one that runs already."""
     if ctx.invoked_subcommand is None:
+        import gc
+
+        # Importing makes objects that stay: collecting while at it costs a fifth of the time until the first answer.
+        gc.disable()
         from cli import stdio
 
         base = server or os.environ.get("INNOMINATUS_API_BASE")

@@ -1,5 +1,6 @@
 """`innominatus mcp`: MCP over stdio, as the engine itself or as the way to a platform that runs already."""
 
+import gc
 import os
 import shutil
 import signal
@@ -41,6 +42,7 @@ def _at_least_warning(level: str) -> str:
 def _forward(url: str, token: str) -> None:
     from mcp_server.forward import run_forwarder
 
+    gc.enable()
     base = url if "://" in url else f"http://{url}"
     run_forwarder(f"{base.rstrip('/')}/mcp", token)
 
@@ -79,8 +81,11 @@ def _be_the_engine(running: compose.Running, settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
+    server = create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp"))
+    gc.freeze()
+    gc.enable()
     try:
-        run_stdio(create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp")))
+        run_stdio(server)
     finally:
         leave()
 

@@ -1,0 +1,223 @@
+"""innominatus-ctl against a real server."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.exits import EXIT_CODES, exit_code
+from engine.errors import FAMILIES
+from tests.support.served import Served, clean_environment, run, score
+
+BREAKS = "  bad: {type: breaks}\n"
+
+
+def test_every_family_of_errors_has_an_exit_code_of_its_own() -> None:
+    assert set(EXIT_CODES) == set(FAMILIES)
+    assert len(set(EXIT_CODES.values())) == len(FAMILIES)
+    assert 0 not in EXIT_CODES.values()
+    assert {
+        exit_code(family("x", "y") if family.__name__ == "NotFound" else family("x")) for family in FAMILIES
+    } == set(  # pyright: ignore[reportCallIssue] # the families differ in their arguments
+        EXIT_CODES.values()
+    )
+
+
+def test_deploying_with_wait_shows_the_plan_and_ends_when_everything_is_active(served: Served) -> None:
+    done = served.submit("shop")
+    assert done.code == 0, done.err
+    assert "Plan: 2 to create" in done.out
+    assert "shop is active." in done.out
+    assert "active        thing/shop.db" in done.err
+    again = served.submit("shop")
+    assert "2 unchanged" in again.out
+
+
+def test_a_deployment_that_fails_ends_with_1_and_says_where_to_look(served: Served) -> None:
+    done = served.submit("unlucky", more=BREAKS)
+    assert done.code == 1
+    assert "no luck today" in done.out
+    assert "list-workflows" in done.err
+    status = served.ctl("status", "unlucky", "-o", "json")
+    assert status.json["status"] == "failed"
+    bad = next(r for r in status.json["resources"] if r["resource_type"] == "breaks")
+    logs = served.ctl("workflow", "logs", str(bad["workflow_execution_id"]))
+    assert "before red" in logs.out
+    assert "\x1b" not in logs.out
+    assert served.ctl("workflow", "retry", str(bad["workflow_execution_id"]), "-w").code == 1
+    assert served.ctl("resource", "resolve", str(bad["id"]), "--as", "gone").code == 0
+
+
+def test_a_dry_run_writes_nothing_and_its_hash_applies_exactly_that_plan(served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(score("dry"))
+    done = served.ctl("deploy", str(file), "--dry-run", "-o", "json")
+    assert done.code == 0
+    assert done.json["applied"] is False
+    assert served.ctl("status", "dry").code == 3
+    assert served.ctl("deploy", str(file), "--plan-hash", "0" * 64).code == 4
+    assert served.ctl("deploy", str(file), "--plan-hash", done.json["plan_hash"]).code == 0
+
+
+def test_a_faulty_spec_is_told_with_every_line_and_remedy(served: Served) -> None:
+    spec = score("faulty").replace("image: nginx", "imgae: nginx").replace("type: thing", "type: thingy")
+    done = served.ctl("deploy", "-", stdin=spec)
+    assert done.code == 2
+    assert "imgae" in done.err
+    assert "`image`" in done.err
+    assert " 5:" in done.err or ":5:" in done.err or "5:5" in done.err
+    assert done.out == ""
+
+
+def test_an_unknown_type_names_the_nearest_one(served: Served) -> None:
+    done = served.ctl("deploy", "-", "--dry-run", stdin=score("near").replace("type: thing", "type: thingy"))
+    assert "thing" in done.out + done.err
+
+
+def test_what_is_not_there_ends_with_3_and_suggests(served: Served) -> None:
+    served.submit("shop")
+    done = served.ctl("status", "shpo")
+    assert (done.code, "`shop`" in done.err) == (3, True)
+    assert served.ctl("resource", "99999").code == 3
+    assert served.ctl("resource", "no-such-thing").code == 3
+    assert served.ctl("workflow", "99999").code == 3
+    assert served.ctl("run", "no-such-path").code == 3
+    assert served.ctl("provider", "cli-taem").code == 3
+    assert served.ctl("status", "../../health").code == 3
+
+
+def test_a_wrong_token_ends_with_6_and_no_server_with_5(served: Served, tmp_path: Path) -> None:
+    assert served.ctl("list", "--token", "wrong").code == 6
+    assert served.ctl("list", IDP_API_KEY="wrong").code == 6
+    nobody = run("cli.ctl", "list", env={"INNOMINATUS_DATA_DIR": str(tmp_path)})
+    assert (nobody.code, "innominatus serve" in nobody.err) == (5, True)
+    assert run("cli.ctl", "list", "--server", "http://127.0.0.1:1", "--token", "x").code == 5
+    assert run("cli.ctl", "list", "--server", "http://[", "--token", "x").code == 2
+    assert run("cli.ctl", "list", "--server", "ftp://127.0.0.1", "--token", "x").code == 2
+
+
+def test_the_token_file_is_not_sent_to_another_machine(served: Served) -> None:
+    from cli.client import _token_file  # pyright: ignore[reportPrivateUsage] # what must not happen cannot be seen from outside
+
+    assert _token_file(served.url, served.data_dir)
+    assert _token_file("http://example.com", served.data_dir) == ""
+    assert _token_file("http://127.0.0.1.example.com", served.data_dir) == ""
+
+
+def test_wrong_usage_ends_with_2(served: Served) -> None:
+    assert served.ctl("no-such-command").code == 2
+    assert served.ctl("deploy", "/no/such/file.yaml").code == 2
+    assert served.ctl("list", "-o", "xml").code == 2
+    assert served.ctl("workflow", "abc").code == 2
+    assert served.ctl("list-resources", "--state", "asleep").code == 2
+    assert served.ctl("graph-export", "shop", "--format", "svg").code == 2
+    assert served.ctl("deploy", "-", stdin="\ufeff").code == 2
+
+
+def test_json_and_yaml_say_the_same_wherever_the_option_stands(served: Served) -> None:
+    served.submit("shop")
+    front = served.ctl("-o", "json", "list-resources", "--app", "shop")
+    back = served.ctl("list-resources", "--app", "shop", "--output=yaml")
+    assert front.json == yaml.safe_load(back.out)
+    assert {item["resource_type"] for item in front.json} == {"thing", "workload"}
+
+
+def test_secret_outputs_are_masked_until_they_are_asked_for(served: Served) -> None:
+    served.submit("shop")
+    masked = served.ctl("resource", "thing/shop.db")
+    assert masked.code == 0
+    assert "***" in masked.out
+    assert "$HOME" not in masked.out + served.ctl("list-resources", "-o", "json").out
+    number = str(served.ctl("resource", "thing/shop.db", "-o", "json").json["id"])
+    assert "it's $HOME `x` 100%" in served.ctl("resource", number, "--reveal").out
+
+
+def test_a_name_that_several_resources_have_is_a_conflict_with_their_numbers(served: Served) -> None:
+    served.submit("one")
+    served.submit("two")
+    done = served.ctl("resource", "db")
+    assert (done.code, "Use the number" in done.err) == (4, True)
+    assert served.ctl("resource", "db", "--app", "one").code == 0
+
+
+def test_a_shell_reads_the_environment_back_as_it_is(served: Served, tmp_path: Path) -> None:
+    served.submit("shop")
+    done = served.ctl("env", "shop")
+    assert done.code == 0
+    (tmp_path / "env").write_text(done.out)
+    read = subprocess.run(
+        ["sh", "-c", '. ./env; printf "%s|%s" "$HOST" "$KEY"'],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert read.stdout == "shop.db.test|it's $HOME `x` 100%"
+    assert served.ctl("env", "shop", "--container", "web").out == done.out
+    assert served.ctl("env", "shop", "--container", "wbe").code == 3
+
+
+def test_a_golden_path_runs_with_inputs_of_a_file_and_of_the_line(served: Served, tmp_path: Path) -> None:
+    assert "greet" in served.ctl("list-goldenpaths").out
+    inputs = tmp_path / "inputs.yaml"
+    inputs.write_text("name: ada\ntimes: 2\n")
+    done = served.ctl("run", "greet", str(inputs), "--param", "times=3", "-w", "-o", "json")
+    assert done.code == 0, done.err
+    assert done.json["outputs"] == {"text": "hello ada", "times": 3}
+    wrong = served.ctl("run", "greet", "-p", "name=ADA", "-p", "times=many", "-p", "tims=1")
+    assert wrong.code == 2
+    for word in ("name", "times", "tims"):
+        assert word in wrong.err
+    assert served.ctl("run", "greet", "-p", "name").code == 2
+
+
+def test_a_person_continues_a_step_that_waits(served: Served) -> None:
+    waiting = served.ctl("run", "ask", "-w", "-o", "json")
+    assert waiting.code == 0
+    number = str(waiting.json["id"])
+    assert f"workflow continue {number}" in waiting.err
+    assert served.ctl("workflow", "continue", number).code == 0
+    assert served.ctl("workflow", "continue", number, "gate").code in {2, 4}
+    other = str(served.ctl("run", "ask", "-w", "-o", "json").json["id"])
+    assert served.ctl("workflow", "cancel", other).code == 0
+
+
+def test_deleting_shows_the_plan_asks_and_then_does_it(served: Served) -> None:
+    served.submit("doomed")
+    asked = served.ctl("delete", "doomed")
+    assert (asked.code, "--yes" in asked.err) == (2, True)
+    assert "delete    thing/doomed.db" in asked.out
+    assert served.ctl("status", "doomed").code == 0
+    done = served.ctl("delete", "doomed", "--yes", "-w")
+    assert (done.code, "Deleted doomed." in done.out) == (0, True)
+    assert served.ctl("status", "doomed").code == 3
+
+
+def test_pruning_asks_before_it_deletes(served: Served) -> None:
+    more = "  extra: {type: thing}\n"
+    served.submit("pruned", more=more)
+    assert served.submit("pruned", "--prune").code == 2
+    assert served.submit("pruned", "--prune", "--yes").code == 0
+    kept = served.ctl("list-resources", "--app", "pruned", "-o", "json").json
+    assert {item["resource_name"] for item in kept} == {"db", "workload"}
+
+
+@pytest.mark.parametrize("form", ["tree", "mermaid", "dot", "json"])
+def test_the_graph_is_printed_in_every_form(served: Served, form: str) -> None:
+    served.submit("shop")
+    done = served.ctl("graph-export", "shop", "--format", form)
+    assert (done.code, "shop.db" in done.out) == (0, True)
+
+
+@pytest.mark.parametrize("command", ["list", "environments", "list-workflows", "providers", "stats", "whoami"])
+def test_reading_commands_answer_as_table_and_json(served: Served, command: str) -> None:
+    assert served.ctl(command).code == 0
+    assert served.ctl(command, "-o", "json").json is not None
+
+
+def test_the_same_idempotency_key_submits_once(served: Served) -> None:
+    first = served.submit("keyed", "--idempotency-key", "k1", "-o", "json").json
+    again = served.submit("keyed", "--idempotency-key", "k1", "-o", "json").json
+    assert (first["version"], again["version"], again["replayed"]) == (1, 1, True)
