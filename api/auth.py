@@ -2,9 +2,9 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +20,8 @@ PUBLIC = frozenset({"/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redi
 """Paths that need no token. The description of the API holds nothing of the installation."""
 PROBES = frozenset({"/health", "/ready"})
 """Asked by address, not by name, by whoever watches over the server; they say nothing worth stealing."""
+
+_HOST = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]+)|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::[0-9]{0,5})?")
 
 Authenticate = Callable[[str], Actor | None]
 
@@ -130,13 +132,8 @@ def _values(scope: Scope, *names: str) -> list[str]:
 
 def _host_name(host: str) -> str:
     """The name of a Host header without its port, in lower case; empty when it is none."""
-    try:
-        parts = urlsplit(f"//{host}")
-        _ = parts.port
-    except ValueError:
-        return ""
-    plain = parts.username is None and not parts.path and not parts.query and not parts.fragment
-    return (parts.hostname or "").rstrip(".") if plain else ""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else (found["name"] or found["address"]).lower().rstrip(".")
 
 
 def _token(scope: Scope) -> str:
