@@ -16,6 +16,7 @@ from engine.errors import Unavailable
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
+_COMMAND_SECONDS = 90.0
 
 
 class DemoFailed(Exception):
@@ -79,14 +80,18 @@ class House:
     def _run(self, module: str, args: tuple[str, ...], *, show: bool) -> str:
         environment = {**_environment(), "INNOMINATUS_DATA_DIR": str(self.data_dir)}
         sys.stdout.flush()
-        done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", module, *args],
-            env=environment,
-            stdout=None if show else subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - our own program
+                [sys.executable, "-m", module, *args],
+                env=environment,
+                stdout=None if show else subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                check=False,
+                timeout=_COMMAND_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoFailed(f"`{module} {' '.join(args)}` did not end.\n{self._log_tail()}") from None
         if done.returncode:
             raise DemoFailed(f"`{module} {' '.join(args)}` ended with exit code {done.returncode}.\n{self._log_tail()}")
         return done.stdout or ""
