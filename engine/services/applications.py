@@ -1,7 +1,7 @@
 """Submit, redeploy, delete and read applications."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from engine.domain import spec_reader
@@ -12,12 +12,14 @@ from engine.domain.resource import Resource, ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_ENVIRONMENT, ParsedSpec, Spec
 from engine.domain.values import Actor, ApplicationId, ExecutionId, Json, JsonObject
 from engine.errors import Invalid, NotFound, Problem
-from engine.services import environment_names
+from engine.services import environment_names, paging, texts
 from engine.services.applying import application_event, apply_plan
 from engine.services.idempotency import once
+from engine.services.masking import shown
 from engine.services.planning import check_plan, current_state, plan_for
 from engine.services.platform import Page, Platform
 from engine.store import applications, events, resources
+from engine.store.again import transacted
 from engine.store.database import Transaction
 
 
@@ -72,19 +74,38 @@ def submit(  # noqa: PLR0913 - every option of one use case
         return _dry_run(platform, spec, where, prune=prune, plan_hash=plan_hash, warnings=parsed.warnings)
     text = source if isinstance(source, str) else source.decode()
     request: JsonObject = {"source": text, "environment": where, "plan_hash": plan_hash, "prune": prune}
-    made: list[Submission] = []
-    with platform.store.begin() as tx:
 
-        def work() -> JsonObject:
-            submission = _apply(
-                tx, platform, actor, spec, text, where, plan_hash=plan_hash, prune=prune, confirm=confirm
-            )
-            made.append(submission)
-            return _handle(submission)
+    def work(tx: Transaction) -> Submission:
+        return _apply(tx, platform, actor, spec, text, where, plan_hash=plan_hash, prune=prune, confirm=confirm)
 
-        handle, replayed = once(platform, tx, actor, "submit", idempotency_key, request=request, work=work)
-    platform.signals.nudge(max(1, len(made[0].execution_ids) if made else 1))
-    return _from_handle(handle, warnings=parsed.warnings) if replayed else _with(made[0], parsed)
+    made = _once(platform, actor, "submit", idempotency_key, request=request, work=work)
+    return replace(made, warnings=parsed.warnings)
+
+
+def _once(
+    platform: Platform,
+    actor: Actor,
+    operation: str,
+    key: str | None,
+    *,
+    request: JsonObject,
+    work: Callable[[Transaction], Submission],
+) -> Submission:
+    """What `work` did, or the handle of what the same request under the same key did before; then wake the engine."""
+
+    def attempt(tx: Transaction) -> Submission:
+        made: list[Submission] = []
+
+        def now() -> JsonObject:
+            made.append(work(tx))
+            return _handle(made[0])
+
+        handle, replayed = once(platform, tx, actor, operation, key, request=request, work=now)
+        return _from_handle(handle) if replayed else made[0]
+
+    submission = transacted(platform.store, attempt)
+    platform.signals.nudge(max(1, len(submission.execution_ids)))
+    return submission
 
 
 def read_spec(platform: Platform, source: str | bytes, *, strict: bool = False) -> ParsedSpec:
@@ -187,7 +208,7 @@ def _handle(submission: Submission) -> JsonObject:
     }
 
 
-def _from_handle(handle: JsonObject, *, warnings: tuple[Problem, ...] = ()) -> Submission:
+def _from_handle(handle: JsonObject) -> Submission:
     ids, version = handle["execution_ids"], handle["version"]
     assert isinstance(ids, list)
     return Submission(
@@ -196,14 +217,9 @@ def _from_handle(handle: JsonObject, *, warnings: tuple[Problem, ...] = ()) -> S
         str(handle["plan_hash"]),
         applied=True,
         version=version if isinstance(version, int) else None,
-        warnings=warnings,
         execution_ids=tuple(ExecutionId(value) for value in ids if isinstance(value, int)),
         replayed=True,
     )
-
-
-def _with(submission: Submission, parsed: ParsedSpec) -> Submission:
-    return replace(submission, warnings=parsed.warnings)
 
 
 def delete(
@@ -227,18 +243,12 @@ def delete(
             plan = _deletion_plan(tx, platform, found, locked=False)[0]
         check_plan(plan, plan_hash=plan_hash, confirm=False, deleting=True)
         return Submission(name, environment, plan.hash, applied=False, plan=plan)
-    made: list[Submission] = []
-    with platform.store.begin() as tx:
+    request: JsonObject = {"name": name, "environment": environment, "plan_hash": plan_hash}
 
-        def work() -> JsonObject:
-            submission = _delete(tx, platform, actor, name, environment, plan_hash=plan_hash, confirm=confirm)
-            made.append(submission)
-            return _handle(submission)
+    def work(tx: Transaction) -> Submission:
+        return _delete(tx, platform, actor, name, environment, plan_hash=plan_hash, confirm=confirm)
 
-        request: JsonObject = {"name": name, "environment": environment, "plan_hash": plan_hash}
-        handle, replayed = once(platform, tx, actor, "delete", idempotency_key, request=request, work=work)
-    platform.signals.nudge(max(1, len(made[0].execution_ids) if made else 1))
-    return _from_handle(handle) if replayed else made[0]
+    return _once(platform, actor, "delete", idempotency_key, request=request, work=work)
 
 
 def _delete(
@@ -277,6 +287,8 @@ def _deletion_plan(
 
 
 def existing(tx: Transaction, name: str, environment: str, *, lock: bool = False) -> Application:
+    if not texts.storable(name + environment):
+        raise NotFound("application", ascii(name)[1:-1])
     found = applications.find(tx, name, environment, lock=lock)
     if found is None or (found.deleted_at is not None and not resources.of_application(tx, found.id)):
         elsewhere = [
@@ -293,26 +305,27 @@ def get(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRONMENT
     """Raises NotFound."""
     with platform.store.read() as tx:
         found = existing(tx, name, environment)
-        return _view(tx, found, applications.spec_versions(tx, [found.id]))
+        return _view(tx, platform, found, applications.spec_versions(tx, [found.id]))
 
 
 def listed(
     platform: Platform, *, environment: str | None = None, search: str = "", cursor: str = "", limit: int = 50
 ) -> Page[ApplicationView]:
-    """Applications that exist or are on their way out, by rising id."""
+    """Applications that exist or are on their way out, by rising id. Raises Invalid for a cursor that is none."""
+    start = paging.after(cursor)
+    texts.checked(environment=environment, search=search)
     with platform.store.read() as tx:
-        found = applications.listed(
-            tx, environment=environment, search=search, after=int(cursor or 0), limit=limit + 1, include_deleted=True
-        )
-        page, more = found[:limit], len(found) > limit
+        found = applications.listed(tx, environment=environment, search=search, after=start, limit=limit + 1)
+        page = found[:limit]
         versions = applications.spec_versions(tx, [application.id for application in page])
-        views = [_view(tx, application, versions) for application in page]
-    shown = tuple(view for view in views if view.application.deleted_at is None or view.resources)
-    return Page(shown, str(page[-1].id) if more else "")
+        views = tuple(_view(tx, platform, application, versions) for application in page)
+    return Page(views, str(page[-1].id) if len(found) > limit else "")
 
 
-def _view(tx: Transaction, found: Application, versions: Mapping[ApplicationId, int]) -> ApplicationView:
-    owned = tuple(resources.of_application(tx, found.id))
+def _view(
+    tx: Transaction, platform: Platform, found: Application, versions: Mapping[ApplicationId, int]
+) -> ApplicationView:
+    owned = tuple(shown(platform, resource) for resource in resources.of_application(tx, found.id))
     return ApplicationView(found, versions.get(found.id, 0), status_of(found, owned), owned)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from engine.domain.planner import canonical
 from engine.domain.values import Actor, JsonObject
-from engine.errors import Conflict, Invalid
+from engine.errors import Invalid, Unavailable
 from engine.services.platform import Platform
 from engine.store import idempotency
 from engine.store.database import Transaction
@@ -31,11 +31,11 @@ def once(
     known = idempotency.find(tx, str(actor), operation, key, fingerprint=fingerprint)
     if known is not None:
         return known, True
+    if not idempotency.reserve(tx, str(actor), operation, key, fingerprint=fingerprint):
+        known = idempotency.find(tx, str(actor), operation, key, fingerprint=fingerprint)
+        if known is not None:  # another one was first, and we waited for its commit
+            return known, True
+        raise Unavailable("Another request holds this idempotency key.", code="busy", hint="Send it again in a second.")
     handle = work()
-    if not idempotency.keep(tx, str(actor), operation, key, fingerprint=fingerprint, handle=handle):
-        raise Conflict(
-            f"The same {operation} with the idempotency key `{key}` is being carried out at this moment.",
-            code="in_progress",
-            hint="Send it again in a second: it then gets the handle of the first.",
-        )
+    idempotency.keep(tx, str(actor), operation, key, handle=handle)
     return handle, False

@@ -1,12 +1,14 @@
 """Ask for single resources beside a spec: from a workflow step, or by naming a provisioner."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.domain.plan import Action, Plan
 from engine.domain.planner import Current
+from engine.domain.provider import Operation
 from engine.domain.resource import ResourceKey
 from engine.domain.spec import DEFAULT_CLASS, ResourceDeclaration, Spec
+from engine.domain.spec_shape import LABEL
 from engine.domain.values import Actor, ExecutionId, JsonObject, ResourceId
 from engine.errors import Conflict, Invalid, NotFound, Problem
 from engine.services.applying import apply_plan
@@ -27,6 +29,8 @@ class ResourceWanted:
     params: JsonObject
     resource_class: str = DEFAULT_CLASS
     id: str | None = None
+    workflow: str = ""
+    """The workflow that creates it, where one was named; empty leaves the choice to the provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ def ask_for_resource(tx: Transaction, platform: Platform, actor: Actor, wanted: 
     item = plan.items[0]
     if item.action is Action.BLOCKED:
         raise Conflict(f"`{item.key}`: {item.reason}.", code="blocked")
+    if wanted.workflow and item.operation is Operation.CREATE:
+        plan = replace(plan, items=(replace(item, workflow=wanted.workflow), *plan.items[1:]))
     ids = apply_plan(tx, application, plan, current, actor=actor, spec_version=None)
     now = current_state(
         tx,
@@ -99,6 +105,10 @@ def plan_of_request(tx: Transaction, platform: Platform, wanted: ResourceWanted)
 
 
 def _as_spec(wanted: ResourceWanted) -> Spec:
+    if not LABEL.fullmatch(wanted.application):
+        fix = "use 2 to 63 of a-z, 0-9 and `-`, not starting or ending with `-`"
+        problem = Problem("app_name", "app_name", f"{wanted.application[:80]!r} cannot name an application", fix)
+        raise Invalid("The resource cannot be asked for.", [problem])
     if not wanted.name or "\0" in wanted.name:
         problem = Problem("resource_name", "name", "a resource needs a name", "write a-z, 0-9 and `-`")
         raise Invalid("The resource cannot be asked for.", [problem])

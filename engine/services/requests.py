@@ -11,6 +11,7 @@ from engine.services.platform import Platform
 from engine.services.provisioner_requests import ResourceWanted, ask_for_deletion, ask_for_resource
 from engine.steps.base import ChildExecution, RequestedResource, SubmittedSpec
 from engine.store import applications, executions
+from engine.store.again import transacted
 from engine.store.executions import NewExecution
 
 
@@ -69,9 +70,8 @@ class PlatformRequests:
             request.id,
         )
         actor = actor_of(execution)
-        with self._platform.store.begin() as tx:
-            ask = ask_for_deletion if request.operation == "delete" else ask_for_resource
-            asked = ask(tx, self._platform, actor, wanted)
+        ask = ask_for_deletion if request.operation == "delete" else ask_for_resource
+        asked = transacted(self._platform.store, lambda tx: ask(tx, self._platform, actor, wanted))
         self._platform.signals.nudge()
         return asked.resource_id
 

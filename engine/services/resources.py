@@ -7,6 +7,8 @@ from engine.domain.execution import FINAL
 from engine.domain.resource import Resource, ResourceState
 from engine.domain.values import Actor, ExecutionId, Json, ResourceId
 from engine.errors import Conflict, Invalid, NotFound
+from engine.services import paging, texts
+from engine.services.masking import shown
 from engine.services.platform import Page, Platform
 from engine.services.retrying import restart
 from engine.store import dependencies, events, executions, resources
@@ -38,6 +40,7 @@ def listed(
 ) -> Page[Resource]:
     """Resources by rising id; terminated ones only when `state` asks for them."""
     wanted = _state(state)
+    texts.checked(application=application, environment=environment, resource_type=resource_type)
     found_type = resource_type
     if resource_type is not None and (owner := platform.providers.registry.resolve(resource_type)):
         found_type = owner[1].name
@@ -48,10 +51,10 @@ def listed(
             environment=environment,
             resource_type=found_type,
             state=wanted,
-            after=int(cursor or 0),
+            after=paging.after(cursor),
             limit=limit + 1,
         )
-    page = tuple(found[:limit])
+    page = tuple(shown(platform, resource) for resource in found[:limit])
     return Page(page, str(page[-1].id) if len(found) > limit else "")
 
 
@@ -76,7 +79,7 @@ def get(platform: Platform, resource_id: ResourceId) -> ResourceDetails:
         below = resources.by_ids(tx, {a for a, _ in dependencies.dependants(tx, [resource_id])})
         used = resources.references(tx, [resource_id]).get(resource_id, [])
     return ResourceDetails(
-        resource,
+        shown(platform, resource),
         tuple(past),
         tuple(above[key] for key in sorted(above)),
         tuple(below[key] for key in sorted(below)),
@@ -89,7 +92,7 @@ def find(platform: Platform, name: str, *, application: str | None = None) -> Re
 
     Raises NotFound, and Conflict where the name stands for several.
     """
-    if name.isdecimal():
+    if name.isascii() and name.isdecimal() and len(name) < 19:
         return get(platform, ResourceId(int(name)))
     with platform.store.read() as tx:
         known = resources.listed(tx, application=application, limit=10_000)
@@ -121,17 +124,19 @@ def revealed(platform: Platform, actor: Actor, resource_id: ResourceId) -> Resou
 def retry(platform: Platform, actor: Actor, resource_id: ResourceId) -> ExecutionId:
     """Repeat the operation that failed; finished steps of its execution are kept. Raises Conflict unless it failed."""
     with platform.store.begin() as tx:
-        resource = resources.lock(tx, [resource_id]).get(resource_id)
-        if resource is None:
+        seen = resources.get(tx, resource_id)
+        if seen is None:
             raise NotFound("resource", resource_id)
+        # Executions are locked before their resources, here as everywhere.
+        run = executions.get(tx, seen.execution_id, lock=True) if seen.execution_id else None
+        resource = resources.lock(tx, [resource_id])[resource_id]
         if resource.state is not ResourceState.FAILED:
             raise Conflict(
                 f"Resource `{resource.key}` is `{resource.state}`; only a failed resource can be retried.",
                 code="not_failed",
             )
-        run = executions.get(tx, resource.execution_id, lock=True) if resource.execution_id else None
-        if run is not None and run.state not in FINAL:
-            raise Conflict(f"Execution {run.id} of `{resource.key}` is still `{run.state}`.", code="in_progress")
+        if resource.execution_id != seen.execution_id or (run is not None and run.state not in FINAL):
+            raise Conflict(f"An execution of `{resource.key}` is still under way.", code="in_progress")
         started = restart(tx, resource, run, actor=actor)
     platform.signals.nudge()
     return started
@@ -164,4 +169,4 @@ def resolve(platform: Platform, actor: Actor, resource_id: ResourceId, *, as_: s
         after = resources.get(tx, resource_id)
     assert after is not None
     platform.signals.nudge(max(1, started))
-    return after
+    return shown(platform, after)

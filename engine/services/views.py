@@ -114,7 +114,7 @@ def resource(found: Resource, *, reveal: bool = False) -> JsonObject:
         "health_status": {"active": "healthy", "degraded": "unhealthy"}.get(found.state.value, "unknown"),
         "configuration": found.params,
         "outputs": outputs.values if reveal else masked(outputs),
-        "secret_outputs": sorted(found.secret_outputs),
+        "secret_outputs": [*sorted(found.secret_outputs)],
         "provider_id": found.provider,
         "workflow_execution_id": found.execution_id,
         "desired_operation": None if found.pending is None else found.pending.value,
@@ -133,7 +133,7 @@ def resource_details(details: ResourceDetails, *, reveal: bool = False) -> JsonO
         **resource(details.resource, reveal=reveal),
         "depends_on": [_brief(other) for other in details.depends_on],
         "dependants": [_brief(other) for other in details.dependants],
-        "used_by": list(details.used_by),
+        "used_by": [*details.used_by],
         "transitions": [event(fact) for fact in details.transitions],
     }
 
@@ -267,7 +267,12 @@ def parameter(item: Parameter) -> JsonObject:
         "secret": item.secret,
     }
     kept = {"name", "type", "required"}
-    return {key: value for key, value in view.items() if key in kept or value not in (None, "", [], False)}
+    return {key: value for key, value in view.items() if key in kept or _said(key, value)}
+
+
+def _said(key: str, value: Json) -> bool:
+    """False for what a parameter does not declare. A default of `false`, or a minimum of 0, is declared."""
+    return value is not None and value not in ("", []) and (value is not False or key == "default")
 
 
 def workflow(item: ProviderWorkflow, provider_name: str) -> JsonObject:
@@ -277,26 +282,26 @@ def workflow(item: ProviderWorkflow, provider_name: str) -> JsonObject:
         "category": item.category.value,
         "operation": None if item.operation is None else item.operation.value,
         "description": item.description or item.definition.description,
-        "tags": sorted(item.tags),
+        "tags": [*sorted(item.tags)],
         "parameters": [parameter(declared) for declared in item.definition.parameters],
         "steps": [{"name": s.name, "type": s.type, "needs": list(s.needs)} for s in item.definition.steps],
-        "outputs": sorted(item.definition.outputs),
+        "outputs": [*sorted(item.definition.outputs)],
     }
 
 
 def resource_type(kind: ResourceType) -> JsonObject:
     return {
         "type": kind.name,
-        "aliases": list(kind.aliases),
+        "aliases": [*kind.aliases],
         "description": kind.description,
         "operations": {operation.value: _workflows(named) for operation, named in kind.operations.items()},
         "params": kind.params_schema,
         "outputs": [
             {"name": o.name, "type": o.type, "secret": o.secret, "description": o.description} for o in kind.outputs
         ],
-        "examples": list(kind.examples),
-        "protect": sorted(kind.protect),
-        "retain": sorted(kind.retain),
+        "examples": [*kind.examples],
+        "protect": [*sorted(kind.protect)],
+        "retain": [*sorted(kind.retain)],
     }
 
 

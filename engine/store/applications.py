@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from engine.domain.application import Application, SubmittedVersion
 from engine.domain.values import ApplicationId, SpecId
 from engine.store.database import Transaction
-from engine.store.tables import applications, specs
+from engine.store.tables import applications, resource_references, specs
+from engine.store.upsert import insert
 
 _SOURCE = "specs.source"
 
@@ -38,27 +39,19 @@ def get(tx: Transaction, application_id: ApplicationId) -> Application:
 
 
 def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Application:
-    """The application, locked, alive again if it was deleted, made if it is new. Two callers at once get the same row."""
+    """The application, locked, alive again if deleted, made if new. Two callers at once get the same row."""
     found = find(tx, name, environment, lock=True)
     if found is None:
-        insert = _insert(tx).values(
+        new = insert(tx, applications).values(
             name=name, environment=environment, created_by=actor, created_at=tx.now, updated_at=tx.now
         )
-        tx.connection.execute(insert.on_conflict_do_nothing())
+        tx.connection.execute(new.on_conflict_do_nothing())
         found = find(tx, name, environment, lock=True)
         assert found is not None
     tx.connection.execute(
         sa.update(applications).where(applications.c.id == found.id).values(updated_at=tx.now, deleted_at=None)
     )
     return found
-
-
-def _insert(tx: Transaction) -> Any:
-    if tx.postgresql:
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert
-    return insert(applications)
 
 
 def mark_deleted(tx: Transaction, application_id: ApplicationId) -> None:
@@ -76,14 +69,15 @@ def listed(
     limit: int = 100,
     include_deleted: bool = False,
 ) -> list[Application]:
-    """Applications by rising id."""
+    """Applications by rising id; deleted ones only while they have resources, or with `include_deleted`."""
     query = sa.select(applications).where(applications.c.id > after).order_by(applications.c.id).limit(limit)
     if environment is not None:
         query = query.where(applications.c.environment == environment)
     if search:
         query = query.where(applications.c.name.contains(search, autoescape=True))
     if not include_deleted:
-        query = query.where(applications.c.deleted_at.is_(None))
+        leaving = sa.exists().where(resource_references.c.application_id == applications.c.id)
+        query = query.where(sa.or_(applications.c.deleted_at.is_(None), leaving))
     return [_application(row) for row in tx.connection.execute(query)]
 
 

@@ -1,13 +1,12 @@
 """Idempotency keys: the same request gets the same handle for 24 hours, another request under the key is a conflict."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from engine.domain.values import JsonObject
 from engine.errors import Conflict
 from engine.store.database import Transaction
 from engine.store.tables import idempotency_keys as keys
+from engine.store.upsert import insert
 
 
 def find(tx: Transaction, actor: str, operation: str, key: str, *, fingerprint: str) -> JsonObject | None:
@@ -26,13 +25,16 @@ def find(tx: Transaction, actor: str, operation: str, key: str, *, fingerprint: 
     return row.handle
 
 
-def keep(tx: Transaction, actor: str, operation: str, key: str, *, fingerprint: str, handle: JsonObject) -> bool:
-    """Keep the handle; False when another transaction kept one first (then nothing of this one may be committed)."""
-    if tx.postgresql:
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert
-    statement: Any = insert(keys).values(
-        actor=actor, operation=operation, key=key, fingerprint=fingerprint, handle=handle, created_at=tx.now
+def reserve(tx: Transaction, actor: str, operation: str, key: str, *, fingerprint: str) -> bool:
+    """Take the key for this transaction; False when another one had it first. Waits for one that has it now."""
+    statement = insert(tx, keys).values(
+        actor=actor, operation=operation, key=key, fingerprint=fingerprint, handle={}, created_at=tx.now
     )
-    return bool(tx.connection.execute(statement.on_conflict_do_nothing()).rowcount)
+    # The row count of an INSERT is not to be relied on; a returned row is.
+    return tx.connection.execute(statement.on_conflict_do_nothing().returning(keys.c.key)).one_or_none() is not None
+
+
+def keep(tx: Transaction, actor: str, operation: str, key: str, *, handle: JsonObject) -> None:
+    """Keep the handle under the key that this transaction has reserved."""
+    mine = sa.and_(keys.c.actor == actor, keys.c.operation == operation, keys.c.key == key)
+    tx.connection.execute(sa.update(keys).where(mine).values(handle=handle))
