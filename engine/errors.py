@@ -1,4 +1,4 @@
-"""The few ways a use case can fail, in the domain's words. Doors translate the family; the engine knows no status codes."""
+"""The few ways a use case can fail, in the domain's words. Doors translate them; the engine knows no status codes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ class OutputDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """One resource type of a provider. Environments in `protect` refuse deletion, those in `retain` keep the real thing.
+    """One resource type of a provider. Environments in `protect` refuse deletion, those in `retain` keep what is real.
 
     `*` in either stands for every environment. Aliases are resolved: `aliases` are other names of the same type.
     """

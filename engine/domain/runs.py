@@ -18,7 +18,7 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One run of a workflow, bound to the bundle it was created with. `generation` and `operation` are those of its resource."""
+    """One run of a workflow, bound to the bundle it was queued with. Generation and operation are its resource's."""
 
     id: ExecutionId
     provider: str
@@ -59,7 +59,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """One attempt of one step. `attempt` counts from 1 over the whole execution; `position` is the step's place in it."""
+    """One attempt of one step. `attempt` counts from 1 over the whole execution; `position` is the step's place."""
 
     position: int
     name: str

@@ -14,7 +14,7 @@ from engine.store.settling import WorkflowChoice
 
 
 class ActiveProviders:
-    """Answers by the active registry, and by digest for everything that was ever active in this database. Thread safe."""
+    """Answers by the active registry, and by digest for all that was ever active in this database. Thread safe."""
 
     def __init__(self, store: Store, registry: Registry, unpacked: Path) -> None:
         self._store = store

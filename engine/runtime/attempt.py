@@ -1,4 +1,4 @@
-"""One attempt of one step, from its rendered config to its outcome. What an executor raises is understood here, once."""
+"""One attempt of one step, from its rendered config to its outcome. What executors raise is understood here."""
 
 import time
 from collections.abc import Callable, Mapping

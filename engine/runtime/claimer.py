@@ -11,7 +11,7 @@ import structlog
 from engine.domain.runs import Claim
 from engine.domain.values import ExecutionId
 from engine.runtime.cancellation import StopReason, Token
-from engine.store import executions
+from engine.store import claims
 from engine.store.database import DatabaseFailure, Store, Transaction
 
 logger = structlog.get_logger()
@@ -86,7 +86,7 @@ class Claimer:
             return []
 
     def _claimed(self, tx: Transaction, limit: int, busy: list[ExecutionId]) -> list[Held]:
-        claims = executions.claim(
+        fresh = claims.claim(
             tx,
             worker=self._worker,
             limit=limit,
@@ -95,7 +95,7 @@ class Claimer:
             busy=busy,
             take_over=time.monotonic() >= self._hands_off_until,
         )
-        return [Held(claim, Token()) for claim in claims]
+        return [Held(claim, Token()) for claim in fresh]
 
     def take(self, tx: Transaction, ended: int) -> list[Held]:
         """Claim for the threads whose executions are ending in `tx`; `give` makes them known once it is committed."""
@@ -134,7 +134,7 @@ class Claimer:
         self._hands_off_until = time.monotonic() + self._lease
 
     def close(self) -> list[Held]:
-        """Hand out nothing more; returns the claims that were not begun. What is being claimed comes with the next call."""
+        """Hand out nothing more; returns the claims not begun. What is being claimed comes with the next call."""
         with self._lock:
             self._closed = True
             unbegun = list(self._waiting)

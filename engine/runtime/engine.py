@@ -26,7 +26,7 @@ from engine.runtime.requests import Requests
 from engine.runtime.run import Bench, Run
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
-from engine.store import executions, repair
+from engine.store import repair
 from engine.store.database import Store
 from engine.store.journal import Journal
 
@@ -190,11 +190,11 @@ class Engine:
         except Exception as error:
             logger.exception("run.defect", execution=held.claim.execution.id, error=repr(error))
 
-    def _release(self, claims: list[Held]) -> None:
-        if claims:
+    def _release(self, unrun: list[Held]) -> None:
+        if unrun:
             with self._store.begin() as tx:
-                executions.release(
+                claims.release(
                     tx,
                     worker=self.worker,
-                    claims=[(held.claim.execution.id, held.claim.execution.fence) for held in claims],
+                    claims=[(held.claim.execution.id, held.claim.execution.fence) for held in unrun],
                 )

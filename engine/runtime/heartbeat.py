@@ -7,7 +7,7 @@ from engine.domain.values import ExecutionId
 from engine.runtime.cancellation import StopReason
 from engine.runtime.claimer import Claimer
 from engine.runtime.warden_client import WardenClient
-from engine.store import executions
+from engine.store import claims
 from engine.store.database import Store
 
 
@@ -48,7 +48,7 @@ class Heartbeat:
         before = self._clock()
         try:
             with self._store.begin() as tx:
-                ours = executions.extend_leases(
+                ours = claims.extend_leases(
                     tx,
                     worker=self._worker,
                     lease=self._lease,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from engine.domain.values import ExecutionId
 from engine.runtime.context import LiveLog
-from engine.store import executions
+from engine.store import leavings
 from engine.store.database import Store
 
 
@@ -39,4 +39,4 @@ class LiveLogs:
         ]
         if rows:
             with self._store.begin() as tx:
-                executions.add_log(tx, rows)
+                leavings.add_log(tx, rows)

@@ -30,7 +30,7 @@ from engine.runtime.rests import Rests
 from engine.steps.base import Person, Resumed, Suspend
 from engine.steps.masking import Masker
 from engine.steps.step_log import StepLog
-from engine.store import executions
+from engine.store import executions, leavings, steps
 from engine.store.database import Store
 from engine.store.journal import Journal
 from engine.store.records import (
@@ -121,7 +121,7 @@ class Run:
 
     def _restore(self, progress: Progress) -> None:
         with self._bench.store.read() as tx:
-            runs = executions.step_runs_of(tx, self._execution.id)
+            runs = steps.of_execution(tx, self._execution.id)
             over = {run.name: waits.ended(tx, run) for run in runs if run.state is StepState.WAITING}
         self._woken = {name: resumed for name, resumed in over.items() if resumed is not None}
         for run in progress.restore(runs):
@@ -230,7 +230,7 @@ class Run:
         if not any(step.artifacts for step in self._progress.workflow.steps):
             return ()
         with self._bench.store.read() as tx:
-            found = executions.artifacts_of(tx, self._execution.id)
+            found = leavings.artifacts_of(tx, self._execution.id)
         return tuple(content for place, content in sorted(found.items()) if place != position)
 
     def _launch(self, step: Step, attempt: Attempt, *, inline: bool) -> None:

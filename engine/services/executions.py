@@ -12,12 +12,13 @@ from engine.domain.runs import Execution, Outputs, StepRun
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import Actor, ExecutionId, JsonObject
 from engine.errors import Conflict, Invalid, NotFound
-from engine.services import environment_names
+from engine.services import environment_names, paging, texts
 from engine.services.idempotency import once
 from engine.services.platform import Page, Platform
 from engine.services.provisioner_requests import ResourceWanted, ask_for_resource
 from engine.services.retrying import restart
-from engine.store import events, executions, resources
+from engine.store import events, executions, leavings, resources, steps
+from engine.store.again import transacted
 from engine.store.database import Transaction
 from engine.store.executions import NewExecution
 
@@ -102,13 +103,14 @@ def _provision(
 ) -> ExecutionId | None:
     wanted = resource_wanted(platform, found, inputs, where, from_text=from_text)
     request: JsonObject = {"workflow": found.name, "inputs": inputs, "environment": where}
-    with platform.store.begin() as tx:
 
+    def attempt(tx: Transaction) -> JsonObject:
         def work() -> JsonObject:
-            asked = ask_for_resource(tx, platform, actor, wanted)
-            return {"execution_id": asked.execution_id}
+            return {"execution_id": ask_for_resource(tx, platform, actor, wanted).execution_id}
 
-        handle, _ = once(platform, tx, actor, "execute", key, request=request, work=work)
+        return once(platform, tx, actor, "execute", key, request=request, work=work)[0]
+
+    handle = transacted(platform.store, attempt)
     platform.signals.nudge()
     return _id(handle)
 
@@ -116,7 +118,7 @@ def _provision(
 def resource_wanted(
     platform: Platform, found: ProviderWorkflow, inputs: JsonObject, where: str, *, from_text: bool = False
 ) -> ResourceWanted:
-    """The resource that naming a provisioner asks for: `app_name` and `resource_name` say for whom, the rest are params."""
+    """What naming a provisioner asks for: `app_name` and `resource_name` say for whom, the rest are params."""
     kind = type_made_by(platform, found)
     application = inputs.get("app_name")
     if not isinstance(application, str) or not application:
@@ -129,12 +131,13 @@ def resource_wanted(
     if from_text:
         given = parameters.bind(found.definition.parameters, given, from_text=True, allow_unknown=True)
     name = str(inputs.get("resource_name") or kind)
-    return ResourceWanted(application, where, name, kind, given)
+    return ResourceWanted(application, where, name, kind, given, workflow=found.name)
 
 
 def type_made_by(platform: Platform, found: ProviderWorkflow) -> str:
     """The resource type a provisioner creates. Raises Conflict for one that changes or removes."""
-    for provider in platform.providers.registry.providers:
+    owners = [p for p in platform.providers.registry.providers if p.workflows.get(found.name) is found]
+    for provider in owners:  # others may have a workflow of the same name
         for kind in provider.resource_types:
             create = kind.operations.get(Operation.CREATE)
             if create and found.name in {choice.workflow for choice in create.choices}:
@@ -150,7 +153,7 @@ def get(platform: Platform, execution_id: ExecutionId, *, every_attempt: bool = 
     """Raises NotFound."""
     with platform.store.read() as tx:
         execution = _existing(tx, execution_id)
-        runs = executions.step_runs_of(tx, execution_id)
+        runs = steps.of_execution(tx, execution_id)
     if not every_attempt:
         runs = list({run.position: run for run in runs}.values())
     return ExecutionView(execution, tuple(runs))
@@ -186,13 +189,14 @@ def listed(
     limit: int = 20,
 ) -> Page[Execution]:
     """Executions, newest first; health checks are left out."""
+    texts.checked(application=application, search=search)
     with platform.store.read() as tx:
         found = executions.listed(
             tx,
             application=application,
             search=search,
             state=_state(state),
-            before=int(cursor) if cursor else None,
+            before=paging.after(cursor) or None,
             limit=limit + 1,
         )
     page = tuple(found[:limit])
@@ -214,8 +218,8 @@ def logs(platform: Platform, execution_id: ExecutionId, *, step: str | None = No
     """Every step attempt with its log, in order. Raises NotFound."""
     with platform.store.read() as tx:
         _existing(tx, execution_id)
-        runs = executions.step_runs_of(tx, execution_id)
-        texts = executions.logs(tx, execution_id)
+        runs = steps.of_execution(tx, execution_id)
+        texts = leavings.logs(tx, execution_id)
     if step is not None and step not in {run.name for run in runs}:
         raise NotFound("step", step, known={run.name for run in runs})
     return [(run, texts.get((run.position, run.attempt), "")) for run in runs if step in {None, run.name}]
@@ -261,8 +265,8 @@ def resume(platform: Platform, actor: Actor, execution_id: ExecutionId, step: st
     """A person continues a step that waits for one. Raises Conflict when it does not."""
     with platform.store.begin() as tx:
         execution = _existing(tx, execution_id, lock=True)
-        if not executions.wake_person(tx, execution_id, step):
-            waiting = [run.name for run in executions.step_runs_of(tx, execution_id) if run.state is StepState.WAITING]
+        if not steps.wake_person(tx, execution_id, step):
+            waiting = [run.name for run in steps.of_execution(tx, execution_id) if run.state is StepState.WAITING]
             hint = f"Waiting steps: {', '.join(waiting)}." if waiting else "No step of it waits."
             raise Conflict(f"Step `{step}` does not wait for a person.", code="not_waiting", hint=hint)
         events.record(tx, [_event("execution.continued", actor, execution, step=step)])

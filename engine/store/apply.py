@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from engine.domain.event import Event
 from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.values import SYSTEM, ExecutionId
-from engine.store import events, executions
+from engine.store import events, executions, leavings, steps
 from engine.store.database import Transaction
 from engine.store.prepared import Prepared
 from engine.store.records import (
@@ -35,7 +35,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Per record in the order given: True when it is on record. `ended` executions came to rest, `woken` became ready."""
+    """Per record in the order given: True when it is on record. `ended` executions rest now, `woken` became ready."""
 
     held: tuple[bool, ...]
     ended: int = 0
@@ -105,7 +105,7 @@ class _Batch:
         for name in _ORDER:
             _STATEMENTS[name].run(self._tx, self._rows[name])
         _STATEMENTS["advance"].run(self._tx, advanced)
-        executions.add_log(self._tx, self._logs)
+        leavings.add_log(self._tx, self._logs)
 
     def _collect(self, execution_id: ExecutionId, change: Change) -> None:
         tx = self._tx
@@ -118,14 +118,14 @@ class _Batch:
                         **_place(execution_id, change),
                         "b_state": change.state.value,
                         "b_at": tx.now,
-                        "b_outputs": executions.seal_outputs(tx, change.outputs),
+                        "b_outputs": steps.seal_outputs(tx, change.outputs),
                         "b_error": change.error,
                         "b_reason": change.reason,
                     }
                 )
                 self._log(execution_id, change)
                 if change.artifacts is not None:
-                    executions.put_artifact(tx, execution_id, change.position, change.artifacts)
+                    leavings.put_artifact(tx, execution_id, change.position, change.artifacts)
             case StepWaits():
                 self._rows["wait_step"].append(_wait(tx, execution_id, change))
                 self._log(execution_id, change)
@@ -167,7 +167,7 @@ def _wait(tx: Transaction, execution_id: ExecutionId, change: StepWaits) -> dict
         "b_kind": change.kind.value,
         "b_ref": change.ref,
         "b_wake": None if change.wake_after is None else tx.now + timedelta(seconds=change.wake_after),
-        "b_memo": executions.seal_memo(tx, change.memo) if change.memo else None,
+        "b_memo": steps.seal_memo(tx, change.memo) if change.memo else None,
         "b_reason": change.reason,
     }
 
@@ -245,7 +245,7 @@ def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
                 "b_id": execution.id,
                 "b_state": change.state.value,
                 "b_at": tx.now,
-                "b_outputs": executions.seal_execution_outputs(tx, change.outputs),
+                "b_outputs": executions.seal_outputs(tx, change.outputs),
                 "b_error": change.error,
                 "b_reason": change.reason,
             }
@@ -255,7 +255,7 @@ def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
     events.record(tx, [_event(execution.id, execution, change) for execution, change in ended])
     runs = [EndedRun(execution, change.resource) for execution, change in ended if change.resource is not None]
     woken = settle_runs(tx, runs, choose=choose) if runs else 0
-    return woken + executions.wake(tx, WaitKind.EXECUTION, [execution.id for execution, _ in ended])
+    return woken + steps.wake(tx, WaitKind.EXECUTION, [execution.id for execution, _ in ended])
 
 
 def _event(execution_id: ExecutionId, execution: Any, change: ExecutionEnded) -> Event:
@@ -282,4 +282,4 @@ def _sleep(tx: Transaction, execution_id: ExecutionId) -> None:
         .where(table.c.id == execution_id)
         .values(state=ExecutionState.WAITING.value, ready_at=cancelled, worker=None)
     )
-    executions.make_ready(tx, executions.due_waits(tx, limit=1, only=execution_id))
+    steps.make_ready(tx, steps.due_waits(tx, limit=1, only=execution_id))

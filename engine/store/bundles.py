@@ -10,7 +10,7 @@ from engine.store.tables import provider_bundles, provider_generations
 
 
 def activate(tx: Transaction, providers: Sequence[Provider], archives: Mapping[str, bytes]) -> int:
-    """Keep the bundles and make this set the active one; returns its generation, the old one when the set is the same."""
+    """Keep the bundles and make this set the active one; returns its generation, the old one for the same set."""
     digests = [provider.digest for provider in providers]
     query = sa.select(provider_bundles.c.digest).where(provider_bundles.c.digest.in_(digests))
     known = set(tx.connection.execute(query).scalars())

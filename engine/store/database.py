@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 from engine.store.sealing import Sealer
 from engine.store.types import database_now
 
-
 DatabaseFailure = DBAPIError
 """What the driver raises: an outage, a broken connection, a refused row."""
 
@@ -31,7 +30,7 @@ class Transaction:
 
     @cached_property
     def now(self) -> datetime:
-        """The database's clock, read once per transaction. SQLite's is this machine's: asking it would only cost time."""
+        """The database's clock, read once per transaction. SQLite's is this machine's: asking it only costs time."""
         if not self.postgresql:
             return datetime.now(UTC)
         return self.connection.execute(sa.select(database_now())).scalar_one()

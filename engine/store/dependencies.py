@@ -23,7 +23,7 @@ def replace(
     *,
     keep_stale: Collection[ResourceId] = (),
 ) -> None:
-    """Write the edges of one dependant as (depends on, unmet); old ones to `keep_stale` stay in force until its next success."""
+    """Write the edges of one dependant as (depends on, unmet); old ones to `keep_stale` hold until its next success."""
     old = set(
         tx.connection.execute(sa.select(edges.c.depends_on_id).where(edges.c.resource_id == resource_id)).scalars()
     )

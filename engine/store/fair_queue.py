@@ -1,25 +1,16 @@
 """Start-time fair queuing: who asks for a thousand runs does not keep the others waiting.
 
-Every execution gets a tag when it is queued: one more than its application's last, but never behind the virtual time, which is
-the tag of the newest claim. Workers claim by rising tag.
+Every execution gets a tag when it is queued: one more than its application's last, but never behind the virtual time,
+which is the tag of the newest claim. Workers claim by rising tag.
 """
-
-from typing import Any
 
 import sqlalchemy as sa
 
 from engine.store.database import Transaction
 from engine.store.tables import fair_queues
+from engine.store.upsert import insert
 
 VIRTUAL_TIME = "*"
-
-
-def _upsert(tx: Transaction) -> Any:
-    if tx.postgresql:
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert
-    return insert(fair_queues)
 
 
 def take_tags(tx: Transaction, key: str, count: int) -> float:
@@ -33,11 +24,8 @@ def take_tags(tx: Transaction, key: str, count: int) -> float:
 
 def raise_to(tx: Transaction, key: str, tag: float) -> None:
     """The last tag of `key` becomes `tag`, unless it is further on already."""
-    insert = _upsert(tx).values(key=key, last_tag=tag)
+    row = insert(tx, fair_queues).values(key=key, last_tag=tag)
+    further_on = fair_queues.c.last_tag < row.excluded.last_tag
     tx.connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=["key"],
-            set_={"last_tag": insert.excluded.last_tag},
-            where=fair_queues.c.last_tag < insert.excluded.last_tag,
-        )
+        row.on_conflict_do_update(index_elements=["key"], set_={"last_tag": row.excluded.last_tag}, where=further_on)
     )

@@ -61,8 +61,8 @@ class _Entry:
 class Journal(Generic[Held]):
     """One per process. `write` returns when the record is durable.
 
-    A batch that fails is tried record by record, so that a bad one fails alone. While the database is away records wait and
-    are replayed: sequence numbers make a replay harmless when the outcome of a commit is unknown.
+    A batch that fails is tried record by record, so that a bad one fails alone. While the database is away records wait
+    and are replayed: sequence numbers make a replay harmless when the outcome of a commit is unknown.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Journal(Generic[Held]):
             return
 
     def _wait_for_database(self, batch: Sequence[_Entry], error: Exception) -> bool:
-        """The database is away, or two transactions met. False when the process stops and there is no use in waiting."""
+        """The database is away, or two transactions met. False when the process stops and waiting is of no use."""
         logger.warning("journal.retry", records=len(batch), error=repr(error).splitlines()[0])
         self._lost()
         return not self._stop.wait(_PAUSE_SECONDS)

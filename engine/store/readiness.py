@@ -1,4 +1,4 @@
-"""Start what can start: a resource with a pending operation and nothing in its way gets its execution, in this transaction."""
+"""Start what can start: a resource with a pending operation and nothing in its way gets its execution, at once."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a running execution writes: one record is one durable point, for instance "step 1 finished and step 2 started"."""
+"""What a running execution writes: one record is one durable point, as in "step 1 finished, step 2 started"."""
 
 from dataclasses import dataclass, field
 
@@ -102,7 +102,7 @@ Change = (
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Changes that become durable together. It is applied only while `execution.fence` holds, and only as number `sequence`."""
+    """Changes that become durable together: only while `execution.fence` holds, and only as number `sequence`."""
 
     execution: Execution
     sequence: int

@@ -8,7 +8,7 @@ from engine.domain.execution import FINAL
 from engine.domain.provider import Operation
 from engine.domain.resource import AWAITS_TURN, IN_PROGRESS, PROVISIONED, Resource, ResourceState
 from engine.domain.values import SYSTEM, ResourceId
-from engine.store import events, executions, resources
+from engine.store import events, executions, resources, steps
 from engine.store.database import Transaction
 from engine.store.executions import NewExecution
 from engine.store.readiness import start_ready, state_event
@@ -70,9 +70,9 @@ def fail_orphans(tx: Transaction, *, limit: int) -> int:
 
 def wake_forgotten(tx: Transaction, *, limit: int) -> int:
     """Executions whose wait is over though nobody woke them."""
-    due = executions.due_waits(tx, limit=limit)
+    due = steps.due_waits(tx, limit=limit)
     if due:
-        executions.make_ready(tx, due)
+        steps.make_ready(tx, due)
     return len(due)
 
 

@@ -73,7 +73,7 @@ def _columns(tx: Transaction, resource: Resource) -> dict[str, object]:
 
 
 def insert(tx: Transaction, new: Sequence[Resource]) -> list[ResourceId]:
-    """Insert in the order given; the ids come back in that order and rise. `Resource.id` of the arguments is ignored."""
+    """Insert in the order given; the ids come back in that order and rise. The arguments' own ids are ignored."""
     if not new:
         return []
     rows = [
@@ -264,7 +264,7 @@ def set_references(
     *,
     drop: Iterable[ResourceId] = (),
 ) -> None:
-    """Write the references of an application: every (resource, name, params) wanted, none for the resources in `drop`."""
+    """Write an application's references: every (resource, name, params) wanted, none for the resources in `drop`."""
     rows = [
         {
             "resource_id": resource_id,

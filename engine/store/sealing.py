@@ -20,7 +20,7 @@ _KEY_BYTES = 32
 
 
 class Sealer:
-    """Seals bytes and JSON. `purpose` (the column's name) is bound in: a sealed value cannot be moved to another column."""
+    """Seals bytes and JSON. `purpose` (the column's name) is bound in: a value cannot be moved to another column."""
 
     def __init__(self, key: bytes) -> None:
         if len(key) != _KEY_BYTES:

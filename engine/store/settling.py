@@ -9,7 +9,7 @@ from engine.domain.provider import Operation
 from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle
 from engine.domain.runs import Execution
 from engine.domain.values import SYSTEM, ApplicationId, ResourceId
-from engine.store import dependencies, events, executions, graph, resources
+from engine.store import dependencies, events, graph, resources, steps
 from engine.store.database import Transaction
 from engine.store.readiness import start_ready, state_event
 
@@ -199,7 +199,7 @@ def unblock(tx: Transaction, locked: dict[ResourceId, Resource], roots: Iterable
 
 
 def reconsider(tx: Transaction, locked: dict[ResourceId, Resource], ids: Iterable[ResourceId]) -> None:
-    """The dependencies of `ids` were written anew: what they wait for no longer blocks them no more. Saves its changes."""
+    """The dependencies of `ids` were written anew: what they no longer wait for blocks them no more. Saves changes."""
     ids = set(ids)
     roots = {root for rid in ids if (root := locked[rid].blocked_by) is not None}
     locked.update(resources.lock(tx, roots - set(locked)))
@@ -248,8 +248,8 @@ def forget(tx: Transaction, gone: Sequence[Resource]) -> None:
 def _wake(tx: Transaction, changed: Sequence[Resource]) -> int:
     """Wake the executions that wait for these resources or for their applications."""
     over = [r for r in changed if r.settled or r.state in _OVER]
-    woken = executions.wake(tx, WaitKind.RESOURCE, [resource.id for resource in over])
-    return woken + executions.wake(tx, WaitKind.APPLICATION, {resource.application_id for resource in over})
+    woken = steps.wake(tx, WaitKind.RESOURCE, [resource.id for resource in over])
+    return woken + steps.wake(tx, WaitKind.APPLICATION, {resource.application_id for resource in over})
 
 
 _OVER = frozenset({ResourceState.FAILED, ResourceState.BLOCKED, ResourceState.TERMINATED})

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from engine.domain.runs import Claim, Outputs
 from engine.domain.values import ExecutionId
-from engine.store import executions
+from engine.store import claims, executions
 from engine.store.database import Store
 from engine.store.executions import NewExecution
 from engine.store.tables import executions as table
@@ -23,7 +23,7 @@ def queue(store: Store, key: str, count: int = 1) -> list[ExecutionId]:
 
 def claim(store: Store, *, limit: int = 10, cap: int = 100, worker: str = "me", take_over: bool = True) -> list[Claim]:
     with store.begin() as tx:
-        return executions.claim(tx, worker=worker, limit=limit, cap=cap, lease=30, take_over=take_over)
+        return claims.claim(tx, worker=worker, limit=limit, cap=cap, lease=30, take_over=take_over)
 
 
 def expire(store: Store, execution_id: ExecutionId) -> None:
@@ -75,7 +75,7 @@ def test_a_lease_that_ran_out_is_taken_over_under_a_higher_fence(store: Store) -
     assert (theirs.execution.fence, theirs.taken_over) == (mine.execution.fence + 1, True)
     with store.begin() as tx:
         held = [(mine.execution.id, mine.execution.fence)]
-        assert executions.extend_leases(tx, worker="me", lease=30, held=held) == {}
+        assert claims.extend_leases(tx, worker="me", lease=30, held=held) == {}
 
 
 def test_leases_are_extended_in_one_go_and_tell_of_cancellation(store: Store) -> None:
@@ -86,7 +86,7 @@ def test_leases_are_extended_in_one_go_and_tell_of_cancellation(store: Store) ->
     expire(store, one.execution.id)
     with store.begin() as tx:
         held = [(c.execution.id, c.execution.fence) for c in (one, two)]
-        found = executions.extend_leases(tx, worker="me", lease=30, held=held)
+        found = claims.extend_leases(tx, worker="me", lease=30, held=held)
     assert found == {one.execution.id: False, two.execution.id: True}
     assert claim(store, worker="you") == []
 
@@ -95,10 +95,10 @@ def test_what_a_stopping_worker_gives_back_is_ready_at_once(store: Store) -> Non
     queue(store, "app")
     (mine,) = claim(store)
     with store.begin() as tx:
-        executions.release(tx, worker="me", claims=[(mine.execution.id, mine.execution.fence - 1)])
+        claims.release(tx, worker="me", claims=[(mine.execution.id, mine.execution.fence - 1)])
     assert claim(store, worker="you") == [], "a release under an old fence counts for nothing"
     with store.begin() as tx:
-        executions.release(tx, worker="me", claims=[(mine.execution.id, mine.execution.fence)])
+        claims.release(tx, worker="me", claims=[(mine.execution.id, mine.execution.fence)])
     assert len(claim(store, worker="you")) == 1
 
 

@@ -13,7 +13,7 @@ from engine.domain.provider import Operation
 from engine.domain.runs import Claim, Outputs
 from engine.domain.values import ExecutionId
 from engine.errors import Unavailable
-from engine.store import executions
+from engine.store import claims, executions, steps
 from engine.store.apply import apply_records
 from engine.store.database import Store, Transaction
 from engine.store.journal import Journal
@@ -31,7 +31,7 @@ def claimed(store: Store, count: int = 1) -> list[Claim]:
     with store.begin() as tx:
         executions.queue(tx, [new] * count)
     with store.begin() as tx:
-        return executions.claim(tx, worker="me", limit=count, cap=1000, lease=60)
+        return claims.claim(tx, worker="me", limit=count, cap=1000, lease=60)
 
 
 def record(claim: Claim, sequence: int, *changes: Change) -> Record:
@@ -58,9 +58,9 @@ def state(store: Store, execution_id: ExecutionId) -> tuple[str, int]:
 def test_a_writer_whose_fence_was_raised_is_refused(store: Store) -> None:
     (mine,) = claimed(store)
     with store.begin() as tx:
-        executions.release(tx, worker="me", claims=[(mine.execution.id, mine.execution.fence)])
+        claims.release(tx, worker="me", claims=[(mine.execution.id, mine.execution.fence)])
     with store.begin() as tx:
-        (theirs,) = executions.claim(tx, worker="you", limit=1, cap=10, lease=60)
+        (theirs,) = claims.claim(tx, worker="you", limit=1, cap=10, lease=60)
     assert theirs.taken_over
     assert apply(store, record(mine, 1, STARTED)) == (False,)
     assert apply(store, record(theirs, 1, STARTED)) == (True,)
@@ -77,7 +77,7 @@ def test_a_record_that_is_applied_again_changes_nothing_and_still_counts(store: 
     assert apply(store, record(claim, 1, *changes)) == (True,)
     assert state(store, claim.execution.id) == before
     with store.read() as tx:
-        assert len(executions.step_runs_of(tx, claim.execution.id)) == 1
+        assert len(steps.of_execution(tx, claim.execution.id)) == 1
         found = executions.get(tx, claim.execution.id)
     assert found is not None
     assert found.completed_steps == 1

@@ -29,6 +29,7 @@ from engine.services.requests import PlatformRequests
 from engine.store import bundles, events, schema
 from engine.store import executions as execution_rows
 from engine.store import resources as resource_rows
+from engine.store import steps as step_rows
 from engine.store.database import Store, open_engine
 from engine.store.sealing import Sealer
 from tests.support.postgres import PostgresServer
@@ -190,7 +191,7 @@ class House:
     def steps(self, execution_id: ExecutionId) -> list[StepRun]:
         """Every attempt of every step."""
         with self.store.read() as tx:
-            return execution_rows.step_runs_of(tx, execution_id)
+            return step_rows.of_execution(tx, execution_id)
 
     def step_states(self, execution_id: ExecutionId) -> list[tuple[str, int, str]]:
         """(step, attempt, state) of every attempt."""

@@ -8,7 +8,7 @@ from engine.domain.execution import ExecutionState
 from engine.domain.resource import Outcome, Resource, RunEnd
 from engine.domain.runs import Execution
 from engine.domain.values import JsonObject
-from engine.store import executions, repair
+from engine.store import claims, repair
 from engine.store.apply import apply_records
 from engine.store.database import Store
 from engine.store.records import ExecutionEnded, Record
@@ -32,9 +32,9 @@ class ByHand:
     def take(self) -> list[str]:
         """Claim all that is ready; `operation type/id` of what is under way now, sorted."""
         with self.house.store.begin() as tx:
-            claims = executions.claim(tx, worker="hand", limit=1000, cap=1000, lease=3600.0)
+            taken = claims.claim(tx, worker="hand", limit=1000, cap=1000, lease=3600.0)
         by_id = {resource.id: key for key, resource in self.house.resources().items()}
-        for claim in claims:
+        for claim in taken:
             assert claim.execution.resource_id is not None
             key = by_id[claim.execution.resource_id]
             assert key not in self.runs, f"{key} runs twice at once"

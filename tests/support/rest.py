@@ -49,6 +49,15 @@ class Door:
 
         return until(look)
 
+    def waiting(self, execution_id: int) -> Any:
+        """The execution once one of its steps waits."""
+
+        def look() -> Any:
+            found = self.get(f"/api/workflows/{execution_id}")
+            return found if "waiting" in {step["status"] for step in found["steps"]} else None
+
+        return until(look)
+
     def ended(self, execution_id: int) -> None:
         self.house.ended(ExecutionId(execution_id))
 

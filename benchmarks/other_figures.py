@@ -1,0 +1,111 @@
+"""Planning, memory, start-up."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.engine_figures import Figure, percentiles
+from benchmarks.platforms import ACTOR, running, scratch
+from engine.services import applications
+
+_RESOURCES = 50
+_HANDSHAKE = (
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "bench", "version": "1"},
+        },
+    },
+    {"jsonrpc": "2.0", "method": "notifications/initialized"},
+    {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+)
+
+
+def planning(*, rounds: int = 40) -> Figure:
+    """Parse, validate and plan a spec of 50 resources that refer to each other (a dry run)."""
+    lines = [
+        "apiVersion: score.dev/v1b1",
+        "metadata: {name: large}",
+        "containers: {main: {image: nothing}}",
+        "resources:",
+    ]
+    for number in range(_RESOURCES):
+        reference = f"${{resources.thing-{number - 1}.count}}" if number else "none"
+        lines.append(f'  thing-{number}: {{type: bench-thing, params: {{note: "{reference}", size: {number}}}}}')
+    source = "\n".join(lines) + "\n"
+    taken: list[float] = []
+    with running(database="sqlite", threads=4) as platform:
+        for _ in range(rounds):
+            began = time.perf_counter()
+            applications.submit(platform.platform, ACTOR, source, dry_run=True)
+            taken.append(time.perf_counter() - began)
+    p50, p95 = percentiles(taken)
+    return Figure(
+        f"parse + validate + plan, {_RESOURCES} resources", f"p50 {p50:.1f} ms, p95 {p95:.1f} ms", "p95 ≤ 50 ms"
+    )
+
+
+def memory() -> Figure:
+    """Resident memory of `innominatus serve` ten seconds after its start, with the shipped providers."""
+    with scratch() as folder:
+        server = _start(folder, "serve", "--port", "0", stdin=subprocess.DEVNULL)
+        try:
+            _until((folder / "serve.json").exists)
+            time.sleep(10)
+            pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
+        finally:
+            server.terminate()
+            server.wait(20)
+    return Figure("memory of an idle server", f"{pages * os.sysconf('SC_PAGESIZE') / 1e6:.0f} MB", "≤ 150 MB")
+
+
+def mcp_start(*, rounds: int = 7) -> Figure:
+    """From the start of `innominatus mcp` as the engine to the answer to `tools/list`; the fastest and the median."""
+    taken = sorted(_mcp_once() for _ in range(rounds))
+    return Figure(
+        "`innominatus mcp` → tools/list", f"{taken[0]:.2f} s best, {taken[rounds // 2]:.2f} s median", "≤ 1.2 s"
+    )
+
+
+def _mcp_once() -> float:
+    with scratch() as folder:
+        began = time.perf_counter()
+        server = _start(folder, "mcp", stdin=subprocess.PIPE)
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            server.stdin.write("".join(json.dumps(message) + "\n" for message in _HANDSHAKE).encode())
+            server.stdin.flush()
+            for line in server.stdout:
+                if json.loads(line).get("id") == 2:
+                    return time.perf_counter() - began
+        finally:
+            server.stdin.close()
+            server.wait(20)
+            server.stdout.close()
+    raise RuntimeError("`innominatus mcp` ended without an answer")
+
+
+def _start(folder: Path, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli.server", *arguments],
+        env={**os.environ, "INNOMINATUS_DATA_DIR": str(folder)},
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _until(done: object) -> None:
+    deadline = time.monotonic() + 30
+    while callable(done) and not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the server did not start within 30 s")
+        time.sleep(0.05)

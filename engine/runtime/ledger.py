@@ -1,0 +1,40 @@
+"""The record of one execution as it goes: changes gather, then become durable together."""
+
+from engine.domain.runs import Execution
+from engine.runtime.cancellation import StopReason, Token
+from engine.runtime.claimer import Held
+from engine.store.journal import Journal
+from engine.store.records import Change, Record
+
+
+class Abandoned(Exception):
+    """The execution is no longer ours, or the process stops: nothing more may be written."""
+
+
+class Ledger:
+    """Used by the one thread that coordinates the execution."""
+
+    def __init__(self, journal: Journal[Held], execution: Execution, token: Token) -> None:
+        self._journal = journal
+        self._execution = execution
+        self._token = token
+        self._sequence = execution.sequence
+        self._changes: list[Change] = []
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """What is not durable yet."""
+        return tuple(self._changes)
+
+    def add(self, *changes: Change) -> None:
+        self._changes.extend(changes)
+
+    def write(self, *last: Change) -> None:
+        """Make what has gathered durable. Raises Abandoned when the fence no longer holds."""
+        if self._token.reason is StopReason.LEASE_LOST:
+            raise Abandoned
+        self._sequence += 1
+        changes, self._changes = (*self._changes, *last), []
+        if not self._journal.write(Record(self._execution, self._sequence, changes)):
+            self._token.set(StopReason.LEASE_LOST)
+            raise Abandoned

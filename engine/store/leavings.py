@@ -1,0 +1,59 @@
+"""What step attempts leave: their logs in chunks, their artifacts as archives."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from engine.domain.values import ExecutionId
+from engine.store.database import Transaction
+from engine.store.tables import artifacts, step_logs
+from engine.store.upsert import insert
+
+_LOG, _ARTIFACT = "step_logs.text", "artifacts.content"
+
+
+def add_log(tx: Transaction, rows: Sequence[tuple[ExecutionId, int, int, int, str]]) -> None:
+    """Append chunks (execution, position, attempt, chunk number, text) to step logs; a chunk written before is kept."""
+    if not rows:
+        return
+    values = [
+        {
+            "execution_id": execution_id,
+            "position": position,
+            "attempt": attempt,
+            "chunk": chunk,
+            "text_sealed": tx.sealer.seal(text.encode(), _LOG),
+            "written_at": tx.now,
+        }
+        for execution_id, position, attempt, chunk, text in rows
+    ]
+    tx.connection.execute(insert(tx, step_logs).on_conflict_do_nothing(), values)
+
+
+def logs(tx: Transaction, execution_id: ExecutionId) -> dict[tuple[int, int], str]:
+    """The log text per (position, attempt)."""
+    query = (
+        sa.select(step_logs)
+        .where(step_logs.c.execution_id == execution_id)
+        .order_by(step_logs.c.position, step_logs.c.attempt, step_logs.c.chunk)
+    )
+    found: dict[tuple[int, int], list[str]] = {}
+    for row in tx.connection.execute(query):
+        found.setdefault((row.position, row.attempt), []).append(tx.sealer.open(row.text_sealed, _LOG).decode())
+    return {place: "".join(chunks) for place, chunks in found.items()}
+
+
+def put_artifact(tx: Transaction, execution_id: ExecutionId, position: int, content: bytes) -> None:
+    where = sa.and_(artifacts.c.execution_id == execution_id, artifacts.c.position == position)
+    tx.connection.execute(sa.delete(artifacts).where(where))
+    tx.connection.execute(
+        sa.insert(artifacts).values(
+            execution_id=execution_id, position=position, content_sealed=tx.sealer.seal(content, _ARTIFACT)
+        )
+    )
+
+
+def artifacts_of(tx: Transaction, execution_id: ExecutionId) -> dict[int, bytes]:
+    """Archives of artifacts per step position."""
+    query = sa.select(artifacts).where(artifacts.c.execution_id == execution_id)
+    return {row.position: tx.sealer.open(row.content_sealed, _ARTIFACT) for row in tx.connection.execute(query)}

@@ -1,0 +1,136 @@
+"""Step runs, and what the waiting ones wait for."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.domain.execution import FINAL, ExecutionState, StepState, WaitKind
+from engine.domain.runs import Outputs, StepRun
+from engine.domain.values import ExecutionId
+from engine.store.database import Transaction
+from engine.store.sealed_outputs import seal, unseal
+from engine.store.tables import executions, resources, step_runs
+
+_OUTPUTS, _MEMO = "step_runs.outputs", "step_runs.memo"
+
+
+def seal_outputs(tx: Transaction, outputs: Outputs) -> bytes | None:
+    return seal(tx, outputs, _OUTPUTS)
+
+
+def seal_memo(tx: Transaction, memo: object) -> bytes:
+    return tx.sealer.seal_json(memo, _MEMO)
+
+
+def of_execution(tx: Transaction, execution_id: ExecutionId) -> list[StepRun]:
+    """Every attempt of every step, by position and attempt."""
+    query = (
+        sa.select(step_runs)
+        .where(step_runs.c.execution_id == execution_id)
+        .order_by(step_runs.c.position, step_runs.c.attempt)
+    )
+    return [_step_run(tx, row) for row in tx.connection.execute(query)]
+
+
+def _step_run(tx: Transaction, row: Any) -> StepRun:
+    memo: Any = {} if row.memo_sealed is None else tx.sealer.open_json(row.memo_sealed, _MEMO)
+    return StepRun(
+        position=row.position,
+        name=row.name,
+        type=row.type,
+        attempt=row.attempt,
+        execution_attempt=row.execution_attempt,
+        state=StepState(row.state),
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outputs=unseal(tx, row.outputs_sealed, _OUTPUTS),
+        error=row.error,
+        reason=row.reason,
+        wait_kind=None if row.wait_kind is None else WaitKind(row.wait_kind),
+        wait_ref=row.wait_ref,
+        wake_at=row.wake_at,
+        memo=memo,
+    )
+
+
+def wake(tx: Transaction, kind: WaitKind, refs: Iterable[int]) -> int:
+    """Make ready the executions that wait for one of `refs`; returns how many."""
+    wanted = sorted(set(refs))
+    woken = 0
+    for start in range(0, len(wanted), 500):
+        waiting = sa.select(step_runs.c.execution_id).where(
+            step_runs.c.state == StepState.WAITING.value,
+            step_runs.c.wait_kind == kind.value,
+            step_runs.c.wait_ref.in_(wanted[start : start + 500]),
+        )
+        ids = sorted(set(tx.connection.execute(waiting).scalars()))
+        if ids:
+            woken += tx.connection.execute(
+                sa.update(executions)
+                .where(executions.c.id.in_(ids), executions.c.state == ExecutionState.WAITING.value)
+                .values(ready_at=tx.now)
+            ).rowcount
+    return woken
+
+
+def wake_person(tx: Transaction, execution_id: ExecutionId, step: str) -> bool:
+    """Continue a step that waits for a person; False when it does not wait for one."""
+    updated = tx.connection.execute(
+        sa.update(step_runs)
+        .where(
+            step_runs.c.execution_id == execution_id,
+            step_runs.c.name == step,
+            step_runs.c.state == StepState.WAITING.value,
+            step_runs.c.wait_kind == WaitKind.PERSON.value,
+        )
+        .values(wake_at=tx.now)
+    )
+    if not updated.rowcount:
+        return False
+    tx.connection.execute(
+        sa.update(executions)
+        .where(executions.c.id == execution_id, executions.c.state == ExecutionState.WAITING.value)
+        .values(ready_at=tx.now)
+    )
+    return True
+
+
+def due_waits(tx: Transaction, *, limit: int, only: ExecutionId | None = None) -> list[ExecutionId]:
+    """Waiting executions whose child or resource has come to its end, though nobody woke them."""
+    children = executions.alias("child")
+    ended_child = sa.exists().where(
+        children.c.id == step_runs.c.wait_ref, children.c.state.in_([state.value for state in FINAL])
+    )
+    settled = sa.exists().where(
+        resources.c.id == step_runs.c.wait_ref,
+        sa.or_(
+            sa.and_(resources.c.pending.is_(None), resources.c.state.in_(["active", "degraded", "terminated"])),
+            resources.c.state.in_(["failed", "blocked"]),
+        ),
+    )
+    query = (
+        sa.select(executions.c.id)
+        .join(step_runs, step_runs.c.execution_id == executions.c.id)
+        .where(
+            executions.c.state == ExecutionState.WAITING.value,
+            sa.or_(executions.c.ready_at.is_(None), executions.c.ready_at > tx.now),
+            step_runs.c.state == StepState.WAITING.value,
+            sa.or_(
+                sa.and_(step_runs.c.wait_kind == WaitKind.EXECUTION.value, ended_child),
+                sa.and_(step_runs.c.wait_kind == WaitKind.RESOURCE.value, settled),
+            ),
+        )
+        .limit(limit)
+    )
+    if only is not None:
+        query = query.where(executions.c.id == only)
+    return [ExecutionId(value) for value in tx.connection.execute(query).scalars()]
+
+
+def make_ready(tx: Transaction, ids: Iterable[ExecutionId]) -> None:
+    tx.connection.execute(
+        sa.update(executions)
+        .where(executions.c.id.in_(sorted(ids)), executions.c.state == ExecutionState.WAITING.value)
+        .values(ready_at=tx.now)
+    )
