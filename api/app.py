@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
@@ -25,6 +26,7 @@ from api.routes import (
     workflows,
 )
 from api.routes.system import Readiness, always_ready
+from engine.services import overview
 from engine.services.platform import Platform
 
 __all__ = ["Readiness", "create_app"]
@@ -71,7 +73,7 @@ def create_app(
     errors.install(app)
     openapi.install(app)
     # The last one added is the outermost.
-    app.add_middleware(errors.Unexpected)
+    app.add_middleware(errors.Unexpected, check=partial(overview.check_database, platform))
     app.add_middleware(Guard, gate=Gate(one_token(token), allowed_hosts, _largest_body(platform)))
     app.add_middleware(Counting, metrics=metrics)
     return app

@@ -1,7 +1,7 @@
 """One table: which status each family of errors has, and the problem+json (RFC 9457) that tells it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import JsonValue, TypeAdapter
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -142,10 +143,14 @@ _HINTS = {
 
 
 class Unexpected:
-    """The door's one `except Exception`: what nobody foresaw is logged whole and told without internals."""
+    """The door's one `except Exception`: what nobody foresaw is logged whole and told without internals.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `check` is asked first and raises what explains the failure: a database that is away is no defect.
+    """
+
+    def __init__(self, app: ASGIApp, check: Callable[[], None] = lambda: None) -> None:
         self._app = app
+        self._check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -161,8 +166,15 @@ class Unexpected:
         try:
             await self._app(scope, receive, watched)
         except Exception:
-            logger.exception("http.defect", method=scope["method"], path=scope["path"])
+            told = await self._explained(scope)
             if begun:
                 raise
-            error = Internal("Something went wrong inside the server.", hint="The server's log has the details.")
-            await response(error)(scope, receive, send)
+            await response(told)(scope, receive, send)
+
+    async def _explained(self, scope: Scope, unforeseen: Exception) -> InnominatusError:
+        try:
+            await run_in_threadpool(self._check)
+        except InnominatusError as error:
+            return error
+        logger.error("http.defect", method=scope["method"], path=scope["path"], exc_info=unforeseen)
+        return Internal("Something went wrong inside the server.", hint="The server's log has the details.")

@@ -4,7 +4,6 @@ import json
 import time
 from pathlib import Path
 
-from engine.domain.values import ExecutionId
 from tests.support.rest import Door, problem
 from tests.support.score import score
 
@@ -68,10 +67,10 @@ def test_the_same_key_starts_a_golden_path_once(door: Door) -> None:
 
 def test_a_step_that_waits_is_continued_by_a_person(door: Door) -> None:
     started = door.post("/api/workflows/execute", {"workflow": "waiting"})["execution_id"]
-    door.house.step_in(ExecutionId(started), "gate", "waiting")
+    door.waiting(started)
     path = f"/api/workflows/{started}"
     problem(door.client.post(f"{path}/steps/after/continue"), 409, "not_waiting")
-    waiting = door.get(path)
+    waiting = door.waiting(started)
     assert waiting["status"] == "waiting"
     assert waiting["steps"][0]["waits_for"]["kind"] == "person"
     door.post(f"{path}/steps/gate/continue")
@@ -80,7 +79,7 @@ def test_a_step_that_waits_is_continued_by_a_person(door: Door) -> None:
 
 def test_an_execution_is_cancelled_once(door: Door) -> None:
     started = door.post("/api/workflows/execute", {"workflow": "waiting"})["execution_id"]
-    door.house.step_in(ExecutionId(started), "gate", "waiting")
+    door.waiting(started)
     door.post(f"/api/workflows/{started}/cancel")
     assert door.get(f"/api/workflows/{started}", wait_seconds=10)["status"] == "cancelled"
     problem(door.client.post(f"/api/workflows/{started}/cancel"), 409, "already_ended")
