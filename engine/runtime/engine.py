@@ -26,7 +26,7 @@ from engine.runtime.requests import Requests
 from engine.runtime.run import Bench, Run
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
-from engine.store import repair
+from engine.store import claims, repair
 from engine.store.database import Store
 from engine.store.journal import Journal
 
