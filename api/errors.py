@@ -165,8 +165,8 @@ class Unexpected:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception:
-            told = await self._explained(scope)
+        except Exception as error:
+            told = await self._explained(scope, error)
             if begun:
                 raise
             await response(told)(scope, receive, send)
