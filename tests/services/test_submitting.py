@@ -1,6 +1,7 @@
 """Dry runs, plan hashes, idempotency keys, limits: what a submission promises before anything runs."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from engine.domain.values import Actor, ActorKind
 from engine.errors import Conflict, Invalid, NotFound
 from engine.services import applications
 from engine.services.applications import Submission
-from tests.services.conftest import ME, Build, House
+from tests.services.conftest import ME, Build
 from tests.support.score import score
 
 
@@ -106,11 +107,11 @@ def test_cycles_are_named(build: Build) -> None:
 
 def test_a_thousand_resources_are_taken_and_one_more_is_refused(build: Build) -> None:
     house = build(engine=False)
-    many = {f"r{n}": "keeper" for n in range(1000)}
+    many: dict[str, Any] = {f"r{n}": "keeper" for n in range(1000)}
     planned = house.plan(score(**many))
     assert planned.plan is not None
     assert len(planned.plan.items) == 1001
-    with pytest.raises(Invalid, match="1000|1,000|problem"):
+    with pytest.raises(Invalid, match="problem"):
         house.plan(score(**many, more="keeper"))
 
 
@@ -208,6 +209,6 @@ def test_lists_are_paged_and_refuse_what_is_no_cursor(build: Build) -> None:
     rest = applications.listed(house.platform, cursor=first.next_cursor, limit=5)
     assert "three" in [view.application.name for view in rest.items]
     assert rest.next_cursor == ""
-    for hostile in ("x", "-1", "9" * 30, "1.5", "\0", "١"):
+    for hostile in ("x", "-1", "9" * 30, "1.5", "\0", chr(0x661)):
         with pytest.raises(Invalid, match="cursor"):
             applications.listed(house.platform, cursor=hostile)
