@@ -54,7 +54,7 @@ def execute(
         return _provision(platform, actor, found, inputs, where, from_text=from_text, key=idempotency_key)
     definition = found.definition
     bound = parameters.bind(definition.parameters, inputs, from_text=from_text)
-    request: JsonObject = {"workflow": workflow, "inputs": bound}
+    request: JsonObject = {"workflow": workflow, "inputs": bound, "environment": where}
     with platform.store.begin() as tx:
 
         def work() -> JsonObject:
@@ -64,6 +64,7 @@ def execute(
                 workflow=definition.name,
                 fair_key=f"run:{definition.name}",
                 actor=str(actor),
+                environment=where,
                 inputs=Outputs(bound, definition.secret_parameters),
                 total_steps=len(definition.steps),
             )

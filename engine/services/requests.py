@@ -43,6 +43,7 @@ class PlatformRequests:
                 fair_key=execution.application or f"run:{execution.workflow}",
                 actor=execution.actor,
                 application_id=execution.application_id,
+                environment=execution.environment,
                 parent_id=execution.id,
                 parent_step=step,
                 inputs=Outputs(bound, workflow.definition.secret_parameters),

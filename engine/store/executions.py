@@ -17,7 +17,7 @@ from engine.store.tables import applications, executions
 
 _INPUTS, _OUTPUTS = "executions.inputs", "executions.outputs"
 SELECT = sa.select(
-    executions, applications.c.name.label("application"), applications.c.environment.label("environment")
+    executions, applications.c.name.label("application"), applications.c.environment.label("application_environment")
 ).join(applications, applications.c.id == executions.c.application_id, isouter=True)
 """Every row that `execution_of` reads comes from this."""
 
@@ -39,7 +39,7 @@ def execution_of(tx: Transaction, row: Any) -> Execution:
         state=ExecutionState(row.state),
         application_id=None if row.application_id is None else ApplicationId(row.application_id),
         application=row.application or "",
-        environment=row.environment or "",
+        environment=row.application_environment or row.environment,
         resource_id=None if row.resource_id is None else ResourceId(row.resource_id),
         operation=None if row.operation is None else Operation(row.operation),
         generation=row.generation,
@@ -78,6 +78,8 @@ class NewExecution:
     generation: int = 0
     parent_id: ExecutionId | None = None
     parent_step: str | None = None
+    environment: str = ""
+    """For an execution without an application: where what it asks for lives."""
     inputs: Outputs = field(default_factory=Outputs)
     total_steps: int = 0
 
@@ -101,6 +103,7 @@ def queue(tx: Transaction, new: Sequence[NewExecution]) -> list[ExecutionId]:
                 "fair_tag": tags[item.fair_key],
                 "actor": item.actor,
                 "application_id": item.application_id,
+                "environment": item.environment,
                 "resource_id": item.resource_id,
                 "operation": None if item.operation is None else item.operation.value,
                 "generation": item.generation,

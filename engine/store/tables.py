@@ -149,6 +149,7 @@ executions = Table(
     _text("error"),
     _text("reason"),
     _text("actor"),
+    _text("environment"),
     Column("total_steps", Integer, nullable=False, server_default="0"),
     Column("completed_steps", Integer, nullable=False, server_default="0"),
     Column("failed_steps", Integer, nullable=False, server_default="0"),

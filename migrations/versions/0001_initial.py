@@ -244,6 +244,7 @@ def _executions() -> None:
         _text("error"),
         _text("reason"),
         _text("actor"),
+        _text("environment"),
         sa.Column("total_steps", sa.Integer, nullable=False, server_default="0"),
         sa.Column("completed_steps", sa.Integer, nullable=False, server_default="0"),
         sa.Column("failed_steps", sa.Integer, nullable=False, server_default="0"),
