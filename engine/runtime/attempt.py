@@ -10,7 +10,7 @@ import structlog
 from engine.domain import expressions
 from engine.domain.expression_scripts import render_script
 from engine.domain.runs import Execution, Outputs
-from engine.domain.values import Json, JsonObject
+from engine.domain.values import ExecutionId, Json, JsonObject
 from engine.domain.workflow import Step
 from engine.errors import InnominatusError, Invalid
 from engine.runtime.cancellation import Token
@@ -62,7 +62,7 @@ class Workshop:
     warden: WardenClient
     base_environment: Mapping[str, str]
     provider_data: Path
-    lease_left: Callable[[], float]
+    lease_left: Callable[[ExecutionId], float]
     step_timeout: float
     log_bytes: int
     output_bytes: int
@@ -167,7 +167,7 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         masker=attempt.masker,
         live_log=attempt.log,
         warden=workshop.warden,
-        lease_left=workshop.lease_left,
+        lease_left=lambda: workshop.lease_left(attempt.execution.id),
         open_workspace=lambda: workshop.workspaces.open(attempt.execution.id, attempt.position, attempt.artifacts),
         open_bundle=attempt.bundle,
         provider_data=workshop.provider_data / attempt.execution.provider,

@@ -23,6 +23,8 @@ class Held:
 
     claim: Claim
     token: Token
+    since: float
+    """`time.monotonic()` before the claim: its lease began then or later."""
 
 
 class Claimer:
@@ -86,6 +88,7 @@ class Claimer:
             return []
 
     def _claimed(self, tx: Transaction, limit: int, busy: list[ExecutionId]) -> list[Held]:
+        since = time.monotonic()
         fresh = claims.claim(
             tx,
             worker=self._worker,
@@ -95,7 +98,7 @@ class Claimer:
             busy=busy,
             take_over=time.monotonic() >= self._hands_off_until,
         )
-        return [Held(claim, Token()) for claim in fresh]
+        return [Held(claim, Token(), since) for claim in fresh]
 
     def take(self, tx: Transaction, ended: int) -> list[Held]:
         """Claim for the threads whose executions are ending in `tx`; `give` makes them known once it is committed."""
@@ -121,6 +124,12 @@ class Claimer:
     def held(self) -> list[Held]:
         with self._lock:
             return list(self._held.values())
+
+    def claimed_at(self, execution_id: ExecutionId) -> float:
+        """When this process claimed the execution (`time.monotonic()`); 0 when it does not hold it."""
+        with self._lock:
+            held = self._held.get(execution_id)
+        return held.since if held is not None else 0.0
 
     def cancel(self, execution_id: ExecutionId) -> None:
         """Stop the run of an execution if this process holds it."""

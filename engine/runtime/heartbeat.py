@@ -35,17 +35,18 @@ class Heartbeat:
         self._clock = clock
         self._confirmed = clock()
 
-    def lease_left(self) -> float:
-        """Seconds for which this process is sure of its leases; a fresh claim has its whole lease."""
-        return max(0.0, self._confirmed + self._lease - self._clock())
+    def lease_left(self, execution_id: ExecutionId) -> float:
+        """Seconds for which this process is sure of a lease: since the last beat, or the claim if that is later."""
+        since = max(self._confirmed, self._claimer.claimed_at(execution_id))
+        return max(0.0, since + self._lease - self._clock())
 
     def beat(self) -> None:
+        before = self._clock()
         held = self._claimer.held()
         if not held:
             self._confirmed = self._clock()
             self._warden.extend((), self._lease)  # a warden that died is replaced before the next step needs it
             return
-        before = self._clock()
         try:
             with self._store.begin() as tx:
                 ours = claims.extend_leases(
