@@ -34,6 +34,7 @@ _EXIT_CODES: Final = {
 
 class PolicyConfig(StepConfig):
     script: Text | None = Field(default=None, min_length=1, description="The script itself.")
+    command: Text | None = Field(default=None, min_length=1, description="The older spelling of `script`.")
     file: RelativePath | None = Field(default=None, description="A script in the provider's folder.")
     interpreter: Text | None = Field(
         default=None,
@@ -54,21 +55,26 @@ class PolicyConfig(StepConfig):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.script is None) == (self.file is None):
+        given = [name for name in ("script", "command", "file") if getattr(self, name) is not None]
+        if len(given) != 1:
             raise refused(
-                "either `script` or `file` is needed"
-                if self.script is None
-                else "`script` and `file` exclude each other",
+                f"{' and '.join(f'`{name}`' for name in given)} exclude each other"
+                if given
+                else "either `script` or `file` is needed",
                 "write the script under `script`, or name a file of the provider's folder under `file`",
             )
         return self
+
+    @property
+    def text(self) -> str | None:
+        return self.script if self.script is not None else self.command
 
 
 class PolicyExecutor:
     step_type: ClassVar[str] = "policy"
     Config: ClassVar[type[BaseModel]] = PolicyConfig
     idempotent: ClassVar[bool] = False
-    script_fields: ClassVar[frozenset[str]] = frozenset({"script"})
+    script_fields: ClassVar[frozenset[str]] = frozenset({"script", "command"})
 
     def run(self, context: StepContext) -> StepResult:
         config = as_config(context, PolicyConfig)
@@ -98,8 +104,8 @@ class PolicyExecutor:
 
 
 def _script(context: StepContext, config: PolicyConfig) -> Path:
-    if config.script is not None:
-        return _fresh(context.workspace / _SCRIPT_FILE, config.script)
+    if config.text is not None:
+        return _fresh(context.workspace / _SCRIPT_FILE, config.text)
     assert config.file is not None
     bundle = context.bundle.resolve()
     path = (bundle / config.file).resolve()

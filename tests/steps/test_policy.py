@@ -237,3 +237,10 @@ def test_script_is_the_only_program_text() -> None:
     assert registry.is_script("policy", ("script",))
     assert not registry.is_script("policy", ("file",))
     assert not registry.is_script("policy", ("env", "script"))
+
+
+def test_the_older_spelling_command_is_a_script_too(lab: Lab) -> None:
+    assert lab.run("policy", {"command": 'echo "a=1" >> "$INNOMINATUS_OUTPUT"'}) == {"a": "1"}
+    assert registry.is_script("policy", ("command",))
+    [problem] = registry.config_problems("policy", {"command": "true", "script": "true"})
+    assert "`script` and `command` exclude each other" in problem.message
