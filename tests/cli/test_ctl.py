@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli import ctl
 from cli.exits import EXIT_CODES, exit_code
 from engine.errors import FAMILIES, NotFound
-from tests.support.served import Served, clean_environment, run, score
+from tests.support.served import Served, call, clean_environment, run, score
 
 BREAKS = "  bad: {type: breaks}\n"
 
@@ -86,11 +87,11 @@ def test_what_is_not_there_ends_with_3_and_suggests(served: Served) -> None:
 def test_a_wrong_token_ends_with_6_and_no_server_with_5(served: Served, tmp_path: Path) -> None:
     assert served.ctl("list", "--token", "wrong").code == 6
     assert served.ctl("list", IDP_API_KEY="wrong").code == 6
-    nobody = run("cli.ctl", "list", env={"INNOMINATUS_DATA_DIR": str(tmp_path)})
+    nobody = call(ctl.main, "list", env={"INNOMINATUS_DATA_DIR": str(tmp_path)})
     assert (nobody.code, "innominatus serve" in nobody.err) == (5, True)
-    assert run("cli.ctl", "list", "--server", "http://127.0.0.1:1", "--token", "x").code == 5
-    assert run("cli.ctl", "list", "--server", "http://[", "--token", "x").code == 2
-    assert run("cli.ctl", "list", "--server", "ftp://127.0.0.1", "--token", "x").code == 2
+    assert call(ctl.main, "list", "--server", "http://127.0.0.1:1", "--token", "x").code == 5
+    assert call(ctl.main, "list", "--server", "http://[", "--token", "x").code == 2
+    assert call(ctl.main, "list", "--server", "ftp://127.0.0.1", "--token", "x").code == 2
 
 
 def test_the_token_file_is_not_sent_to_another_machine(served: Served) -> None:
@@ -217,3 +218,10 @@ def test_the_same_idempotency_key_submits_once(served: Served) -> None:
     first = served.submit("keyed", "--idempotency-key", "k1", "-o", "json").json
     again = served.submit("keyed", "--idempotency-key", "k1", "-o", "json").json
     assert (first["version"], again["version"], again["replayed"]) == (1, 1, True)
+
+
+def test_the_program_ends_with_the_exit_code(served: Served) -> None:
+    env = {"INNOMINATUS_DATA_DIR": str(served.data_dir)}
+    assert run("cli.ctl", "list", env=env).code == 0
+    assert run("cli.ctl", "status", "nobody", env=env).code == 3
+    assert "Exit codes" in run("cli.ctl", "--help").out

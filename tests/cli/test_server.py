@@ -3,19 +3,23 @@
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from cli import live
-from tests.support.served import Done, Served, clean_environment, run, start
+from cli import ctl, live, server
+from tests.support.served import Done, Served, call, clean_environment, run, start
 
 
 def innominatus(*args: str, **env: str) -> Done:
-    return run("cli.server", *args, env=env)
+    return call(server.main, *args, env=env)
+
+
+def started(*args: str) -> Done:
+    """`innominatus serve` that gets as far as setting up the process: in one of its own."""
+    return run("cli.server", "serve", *args)
 
 
 def test_the_greeting_says_where_everything_is_but_not_the_token(served: Served) -> None:
@@ -41,21 +45,21 @@ def test_every_transition_is_one_line_of_the_log(served: Served) -> None:
 
 
 def test_a_taken_data_directory_is_refused_in_words(served: Served) -> None:
-    done = innominatus("serve", "--port", "0", "--data-dir", str(served.data_dir))
+    done = started("--port", "0", "--data-dir", str(served.data_dir))
     assert (done.code, "Another engine holds" in done.err) == (4, True)
     assert live.find(served.data_dir) is not None
 
 
 def test_a_taken_port_is_refused_in_words(served: Served, tmp_path: Path) -> None:
     port = served.url.rpartition(":")[2]
-    done = innominatus("serve", "--port", port, "--data-dir", str(tmp_path / "d"))
+    done = started("--port", port, "--data-dir", str(tmp_path / "d"))
     assert (done.code, "--port" in done.err) == (4, True)
     assert "Traceback" not in done.err
 
 
 def test_a_data_directory_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = innominatus("serve", "--port", "0", "--data-dir", str(tmp_path / "file" / "below"))
+    done = started("--port", "0", "--data-dir", str(tmp_path / "file" / "below"))
     assert (done.code, "INNOMINATUS_DATA_DIR" in done.err) == (5, True)
 
 
@@ -151,7 +155,7 @@ def test_mcp_is_the_engine_where_there_is_none_and_others_reach_it(tmp_path: Pat
     assert first.tools() == 10
     second = Client(tmp_path / "data")
     assert "cli-team" in json.dumps(second.ask("tools/call", {"name": "list_providers", "arguments": {}}))
-    assert run("cli.ctl", "list", env={"INNOMINATUS_DATA_DIR": str(tmp_path / "data")}).code == 0
+    assert call(ctl.main, "list", env={"INNOMINATUS_DATA_DIR": str(tmp_path / "data")}).code == 0
     assert second.leave() == 0
     assert first.leave() == 0
     assert live.find(tmp_path / "data") is None
@@ -198,9 +202,3 @@ def test_local_says_so_where_no_servers_were_made(tmp_path: Path) -> None:
 def test_a_worker_needs_a_shared_database(tmp_path: Path) -> None:
     done = innominatus("worker", "--data-dir", str(tmp_path))
     assert (done.code, "INNOMINATUS_DATABASE_URL" in done.err) == (2, True)
-
-
-def test_a_free_port_can_be_had_while_another_program_listens_on_the_default(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        assert innominatus("serve", "--data-dir", str(tmp_path / "d"), INNOMINATUS_PORT=port).code == 4

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.served import Done, run, score, write_provider
+from cli import ctl
+from tests.support.served import Done, call, score, write_provider
 
 GOOD_WORKFLOW = "apiVersion: innominatus.io/v1\nkind: Workflow\nmetadata: {name: w}\nsteps:\n  - {name: a, type: set, config: {values: {x: 1}}}\n"
 
 
 def validate(*args: str, stdin: str = "") -> Done:
-    return run("cli.ctl", "validate", *args, stdin=stdin)
+    return call(ctl.main, "validate", *args, stdin=stdin)
 
 
 def test_a_good_spec_workflow_and_provider_are_valid(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """The command lines as processes of their own, a real server among them, and a small provider for it."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cli import ctl
 
 _PROVIDER = """\
 apiVersion: v1
@@ -115,6 +120,27 @@ def run(module: str, *args: str, env: dict[str, str] | None = None, stdin: str =
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def call(main: Callable[[], None], *args: str, env: dict[str, str] | None = None, stdin: str = "") -> Done:
+    """A command line in this process: the same program without the start of an interpreter each time."""
+    out, err = io.StringIO(), io.StringIO()
+    before, argv, typed = dict(os.environ), sys.argv, sys.stdin
+    environment = clean_environment(**(env or {}))
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv, sys.stdin = ["program", *args], io.TextIOWrapper(io.BytesIO(stdin.encode()))
+    code = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    finally:
+        sys.argv, sys.stdin = argv, typed
+        os.environ.clear()
+        os.environ.update(before)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
 @dataclass(frozen=True)
 class Served:
     """A running `innominatus serve`."""
@@ -125,7 +151,7 @@ class Served:
     greeting: str
 
     def ctl(self, *args: str, stdin: str = "", **env: str) -> Done:
-        return run("cli.ctl", *args, env={"INNOMINATUS_DATA_DIR": str(self.data_dir), **env}, stdin=stdin)
+        return call(ctl.main, *args, env={"INNOMINATUS_DATA_DIR": str(self.data_dir), **env}, stdin=stdin)
 
     def submit(self, name: str, *args: str, **given: str) -> Done:
         return self.ctl("deploy", "-", "-w", *args, stdin=score(name, **given))
