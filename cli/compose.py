@@ -133,8 +133,24 @@ def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool =
                 code="data_dir_taken",
                 hint="Stop it, or give this one another INNOMINATUS_DATA_DIR.",
             )
+    try:
+        platform, engine = _assemble(settings)
+    except BaseException:
+        if lock is not None:
+            lock.close()
+        raise
+    if run_engine:
+        engine.start()
+    return Running(platform, engine, lock)
+
+
+def _assemble(settings: Settings) -> tuple[Platform, Engine]:
     store = open_store(settings)
-    providers = activate_providers(store, settings)
+    try:
+        providers = activate_providers(store, settings)
+    except BaseException:
+        store.close()
+        raise
     relay = Relay()
     platform = Platform(store, settings, providers, relay)
     engine = Engine(
@@ -146,6 +162,4 @@ def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool =
         base_environment=base_environment(os.environ),
     )
     relay.connect(engine)
-    if run_engine:
-        engine.start()
-    return Running(platform, engine, lock)
+    return platform, engine

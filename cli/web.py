@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from api.app import create_app
+from api.app import Readiness, create_app
 from cli.compose import Running
 from engine.domain.values import Actor, ActorKind
 from mcp_server.http import http_app
@@ -17,4 +17,9 @@ def doors(running: Running, *, token: str) -> FastAPI:
     named = [name.strip() for name in settings.allowed_hosts.split(",")]
     hosts = [name for name in (*named, settings.host) if name]
     mcp = http_app(create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp")), allowed_hosts=hosts)
-    return create_app(running.platform, token=token, allowed_hosts=hosts, mcp_app=mcp)
+
+    def ready() -> Readiness:
+        ailing = running.engine.ailing
+        return Readiness(ready=not ailing, reason=ailing)
+
+    return create_app(running.platform, token=token, allowed_hosts=hosts, ready=ready, mcp_app=mcp)

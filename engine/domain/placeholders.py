@@ -115,6 +115,17 @@ def resource_references(value: Json) -> frozenset[str]:
     )
 
 
+def output_references(value: Json) -> frozenset[tuple[str, str]]:
+    """Every (resource, output) that the texts in a value read; the output is the first key below the resource."""
+    found: set[tuple[str, str]] = set()
+    for text in _texts(value):
+        for reference in find(text):
+            if reference.resource is not None and len(reference.keys) > 2:
+                output, *below = reference.keys[2:]
+                found.add((reference.resource, below[0] if output == OUTPUTS and below else output))
+    return frozenset(found)
+
+
 def escape(text: str) -> str:
     """The text written so that `substitute` gives it back unchanged."""
     parts: list[str] = []

@@ -12,7 +12,7 @@ class Repeating:
     """Calls `work` every `seconds`; what it raises is logged and the next turn comes as ever."""
 
     def __init__(self, name: str, work: Callable[[], None], *, seconds: float) -> None:
-        self._name = name
+        self.name = name
         self._work = work
         self._seconds = seconds
         self._stop = threading.Event()
@@ -20,6 +20,10 @@ class Repeating:
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self, *, timeout: float = 5.0) -> None:
         self._stop.set()
@@ -32,4 +36,4 @@ class Repeating:
                 self._work()
             except Exception as error:  # noqa: BLE001 - a background turn must not end the thread
                 told = str(error).splitlines()[0] if str(error) else repr(error)
-                logger.warning("background.failed", turn=self._name, error=told)
+                logger.warning("background.failed", turn=self.name, error=told)

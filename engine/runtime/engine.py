@@ -113,6 +113,14 @@ class Engine:
         self._set_alarm()
         self._queue.nudge()
 
+    @property
+    def ailing(self) -> str:
+        """Why this engine does not work; empty while it does."""
+        dead = [thread.name for thread in self._background if not thread.alive]
+        if not self._journal.alive:
+            dead.append("journal")
+        return f"the engine's {' and '.join(dead)} stopped" if dead else ""
+
     def nudge(self, count: int = 1) -> None:
         """There may be work for `count` threads."""
         self._queue.nudge(count)

@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.domain import parameters, spec_reader
-from engine.domain.placeholders import PlaceholderError, resolver, resource_references, substitute_tree
+from engine.domain.placeholders import (
+    PlaceholderError,
+    output_references,
+    resolver,
+    resource_references,
+    substitute_tree,
+)
 from engine.domain.planner import canonical
-from engine.domain.provider import Operation
+from engine.domain.provider import Operation, Provider
 from engine.domain.resource import Resource
 from engine.domain.runs import Execution, Outputs
 from engine.domain.spec import WORKLOAD
@@ -29,7 +35,7 @@ class Subject:
     masks: tuple[str, ...] = ()
 
 
-def subject_of(store: Store, execution: Execution) -> Subject:
+def subject_of(store: Store, execution: Execution, provider: Provider) -> Subject:
     """Resolve the params of the execution's resource. Raises Invalid when a placeholder has no value."""
     if execution.resource_id is None:
         return Subject()
@@ -42,6 +48,7 @@ def subject_of(store: Store, execution: Execution) -> Subject:
     params = _resolved(resource, metadata, neighbours, strict=strict)
     used = resource_references(resource.params)
     masks = [value for name in used if name in neighbours for value in secret_texts(neighbours[name])]
+    kind = provider.resource_type(resource.key.type)
     view: JsonObject = {
         "id": resource.key.id,
         "name": resource.name,
@@ -55,7 +62,7 @@ def subject_of(store: Store, execution: Execution) -> Subject:
     return Subject(
         view=view,
         params=params,
-        secret_params=_secret_params(resource, neighbours),
+        secret_params=_secret_params(resource, neighbours) | (kind.secret_params if kind else frozenset[str]()),
         fingerprint=store.sealer.fingerprint(canonical(params)),
         masks=tuple(masks + list(secret_texts(resource))),
     )
@@ -98,7 +105,11 @@ def _secret_params(resource: Resource, neighbours: Mapping[str, Resource]) -> fr
     return frozenset(
         name
         for name, value in resource.params.items()
-        if any(neighbours[other].secret_outputs for other in resource_references(value) if other in neighbours)
+        if any(
+            output in neighbours[other].secret_outputs
+            for other, output in output_references(value)
+            if other in neighbours
+        )
     )
 
 

@@ -87,8 +87,8 @@ class Progress:
     def secret_values(self) -> Iterable[Json]:
         """Every value on record that must be masked."""
         for name in self.inputs.secret & self.inputs.values.keys():
-            if name == "resource":
-                continue  # its secrets are its outputs, masked one by one
+            if name in {"resource", "workload"}:
+                continue  # their secrets are outputs of resources, masked one by one
             yield self.inputs.values[name]
         for outputs in self.outputs.values():
             for name in outputs.secret & outputs.values.keys():

@@ -108,7 +108,7 @@ class Run:
         self._progress = progress
         self._rests = Rests(progress, self._ledger, self._bench.requests, self._masker)
         if execution.resource_id is not None:
-            self._subject = subject_of(self._bench.store, execution)
+            self._subject = subject_of(self._bench.store, execution, self._bench.providers.provider(execution.digest))
             for value in self._subject.masks:
                 self._masker.add(value)
         if execution.sequence == 0:

@@ -158,9 +158,12 @@ def listed(
     resource_id: ResourceId | None = None,
     before: int | None = None,
     limit: int = 20,
+    with_checks: bool = False,
 ) -> list[Execution]:
-    """Executions, newest first."""
+    """Executions, newest first; health checks only `with_checks`."""
     query = SELECT.order_by(executions.c.id.desc()).limit(limit)
+    if not with_checks:
+        query = query.where(sa.or_(executions.c.operation.is_(None), executions.c.operation != Operation.READ.value))
     if application is not None:
         query = query.where(applications.c.name == application)
     if search:

@@ -96,6 +96,11 @@ class Journal(Generic[Held]):
         if self._thread.is_alive():
             self._thread.join(timeout)
 
+    @property
+    def alive(self) -> bool:
+        """Whether records are being written."""
+        return self._thread.is_alive() and not self._stop.is_set()
+
     def write(self, record: Record) -> bool:
         """Wait until `record` is durable; False when its fence no longer holds and nothing was written."""
         entry = _Entry(record)

@@ -9,6 +9,7 @@ from engine.domain.placeholders import (
     PlaceholderFault,
     escape,
     find,
+    output_references,
     resolver,
     resource_references,
     split,
@@ -132,3 +133,11 @@ def test_resolved_values_are_not_read_again(value: str, behind: str) -> None:
 @settings(max_examples=150, deadline=None)
 def test_keys_are_written_and_read(keys: list[str]) -> None:
     assert split(written(tuple(keys))) == tuple(keys)
+
+
+def test_the_outputs_that_a_value_reads_are_named() -> None:
+    value: Json = {
+        "url": "${resources.db.host}:${resources.db.outputs.port}",
+        "list": ["${resources.cache}", "$${resources.x.y}"],
+    }
+    assert output_references(value) == {("db", "host"), ("db", "port")}

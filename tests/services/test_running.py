@@ -132,3 +132,10 @@ def test_variables_are_not_given_out_before_they_are_known(house: House) -> None
     found = variables.of_application(house.platform, "shop")
     assert found.containers == {"main": {"HOST": "shop.gate.test", "KEY": "k:s3cret-key"}}
     assert found.secret == {"main": frozenset({"KEY"})}
+
+
+def test_a_golden_path_works_in_the_environment_it_was_asked_for(house: House) -> None:
+    run = executions.execute(house.platform, ME, "hello", {"name": "ann"}, environment="staging")
+    assert run is not None
+    assert executions.get(house.platform, run).execution.environment == "staging"
+    house.rest()
