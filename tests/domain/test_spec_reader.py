@@ -143,7 +143,7 @@ def test_the_dialect_is_translated() -> None:
     assert spec.environment == "development"
     assert spec.ttl == 86400
     assert spec.service == {"ports": {"http": {"port": 80, "protocol": "TCP"}}}
-    assert spec.resources == {"db": ResourceDeclaration("db", "postgres", params={"size": "small"}, line=25)}
+    assert spec.resources == {"db": ResourceDeclaration("db", "postgres", params={"version": "15"}, line=25)}
     assert spec.containers["main"] == {
         "image": "nginx:1.27",
         "variables": {"DATABASE_HOST": "${resources.db.outputs.host}", "PORT": "8080", "DEBUG": "true"},
@@ -210,7 +210,7 @@ def test_the_full_example_is_read_whole_and_without_a_warning() -> None:
         name="db",
         type="postgres",
         id="shared.db",
-        params={"size": "small"},
+        params={"version": "15"},
         metadata={"annotations": {"example.com/cost-center": "42"}},
         line=68,
     )
