@@ -3,9 +3,9 @@
 import threading
 from pathlib import Path
 
-from engine.domain.provider import Operation, Provider, Registry
+from engine.domain.provider import Operation, Provider, Registry, ResourceType
 from engine.domain.workflow import Workflow
-from engine.errors import NotFound
+from engine.errors import Invalid, NotFound
 from engine.providers import bundle
 from engine.providers.loading import from_archive
 from engine.store import bundles
@@ -27,14 +27,24 @@ class ActiveProviders:
     def registry(self) -> Registry:
         return self._registry
 
-    def choose(self, resource_type: str, operation: Operation) -> WorkflowChoice | None:
-        """Which workflow of which provider performs an operation now."""
+    def choose(self, resource_type: str, operation: Operation, /, *, recorded: str = "") -> WorkflowChoice | None:
+        """Which workflow performs an operation: of the provider that offers it now, else of the bundle `recorded`."""
         found = self.registry.resolve(resource_type)
-        if found is None:
+        workflows = found[1].operations.get(operation) if found else None
+        if (found is None or workflows is None) and recorded:
+            found = self._recorded(resource_type, recorded)
+            workflows = found[1].operations.get(operation) if found else None
+        if found is None or workflows is None:
             return None
-        provider, kind = found
-        workflows = kind.operations.get(operation)
-        return None if workflows is None else WorkflowChoice(provider.name, provider.digest, workflows.choose())
+        return WorkflowChoice(found[0].name, found[0].digest, workflows.choose())
+
+    def _recorded(self, resource_type: str, digest: str) -> tuple[Provider, ResourceType] | None:
+        try:
+            provider = self.provider(digest)
+        except (NotFound, Invalid):
+            return None
+        kind = provider.resource_type(resource_type)
+        return None if kind is None else (provider, kind)
 
     def provider(self, digest: str) -> Provider:
         """The provider with exactly this content, active or not. Raises NotFound."""

@@ -31,6 +31,8 @@ def claim(
     """Take up to `limit` executions that are ready, at most `cap` running per fair key, for `lease` seconds.
 
     `busy` are executions this process still works on. With `take_over` false, runs of other workers are left alone.
+    The cap is fairness, not a limit to rely on: claims of the same moment on PostgreSQL do not see each other, so for
+    that moment each worker may fill the cap by itself. Counting strictly would make all claims wait for each other.
     """
     running = {
         row.fair_key: row.running

@@ -8,11 +8,11 @@ from engine.domain.execution import FINAL
 from engine.domain.provider import Operation
 from engine.domain.resource import AWAITS_TURN, IN_PROGRESS, PROVISIONED, Resource, ResourceState
 from engine.domain.values import SYSTEM, ResourceId
-from engine.store import events, executions, resources, steps
+from engine.store import executions, resources, steps
 from engine.store.database import Transaction
 from engine.store.executions import NewExecution
-from engine.store.readiness import start_ready, state_event
-from engine.store.settling import Choose
+from engine.store.readiness import start_ready
+from engine.store.settling import Choose, settle_orphans
 from engine.store.tables import executions as execution_table
 from engine.store.tables import idempotency_keys, resource_dependencies
 from engine.store.tables import resources as resource_table
@@ -57,15 +57,8 @@ def fail_orphans(tx: Transaction, *, limit: int) -> int:
         .order_by(resource_table.c.id)
         .limit(limit)
     )
-    locked = resources.lock(tx, [ResourceId(value) for value in tx.connection.execute(query).scalars()])
-    failed = [
-        resource.moved(ResourceState.FAILED, error="its execution has ended without telling", reason="orphaned")
-        for resource in locked.values()
-        if resource.in_progress
-    ]
-    resources.save(tx, failed)
-    events.record(tx, [state_event(resource, _ACTOR) for resource in failed])
-    return len(failed)
+    orphans = {ResourceId(value) for value in tx.connection.execute(query).scalars()}
+    return settle_orphans(tx, orphans) if orphans else 0
 
 
 def wake_forgotten(tx: Transaction, *, limit: int) -> int:

@@ -1,7 +1,8 @@
 """What the end of runs does to resources: their state, their dependants, what starts next; in the same transaction."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from engine.domain.execution import WaitKind
 from engine.domain.graph import NodeKind
@@ -25,8 +26,10 @@ class WorkflowChoice:
     workflow: str
 
 
-Choose = Callable[[str, Operation], WorkflowChoice | None]
-"""(resource type, operation) → the workflow in the active set of providers, or None."""
+class Choose(Protocol):
+    def __call__(self, resource_type: str, operation: Operation, /, *, recorded: str = "") -> WorkflowChoice | None:
+        """The workflow in the active set of providers; without one, that of the bundle with the digest `recorded`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,22 @@ def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -
     events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
     started = start_ready(tx, locked, candidates & set(locked), actor=_ACTOR)
     return len(started) + _wake(tx, [locked[rid] for rid in locked if locked[rid] != before[rid]])
+
+
+def settle_orphans(tx: Transaction, orphans: Collection[ResourceId]) -> int:
+    """Fail those of `orphans` that are still under way, as at the end of a failed run. Returns how many failed."""
+    locked = _lock_reach(tx, orphans, orphans)
+    before = dict(locked)
+    failed = [rid for rid in sorted(orphans) if locked[rid].in_progress]
+    for rid in failed:
+        error = "its execution has ended without telling"
+        locked[rid] = locked[rid].moved(ResourceState.FAILED, error=error, reason="orphaned")
+    _after_failure(tx, locked, failed)
+    changed = [locked[rid] for rid in sorted(locked) if locked[rid] != before[rid]]
+    resources.save(tx, changed)
+    events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
+    _wake(tx, changed)
+    return len(failed)
 
 
 def _lock_reach(
@@ -96,9 +115,14 @@ def _state_moved(after: dict[ResourceId, Resource], before: dict[ResourceId, Res
 
 def _settled(resource: Resource, end: RunEnd, choose: Choose) -> Resource:
     """The resource after its run; one that failed while something newer was asked for goes on by itself."""
-    after = _renewed(settle(resource, end), choose)
-    newer = end.operation is not Operation.READ and after.desired_generation > end.generation
-    return replace(after, reason=AWAITS_TURN) if newer and after.state is ResourceState.FAILED else after
+    after = settle(resource, end)
+    pending = after.pending
+    if end.operation is Operation.READ or pending is None:
+        return after
+    newer = after.desired_generation > end.generation
+    if newer and after.state is ResourceState.FAILED:
+        after = replace(after, reason=AWAITS_TURN)
+    return _renewed(after, pending, choose, repeats=pending is end.operation)
 
 
 def _failed(resource: Resource) -> bool:
@@ -106,16 +130,22 @@ def _failed(resource: Resource) -> bool:
     return resource.state is ResourceState.FAILED and not resource.awaits_turn
 
 
-def _renewed(resource: Resource, choose: Choose) -> Resource:
-    """The resource with the workflow of its next pending operation; without one the operation is dropped, and said."""
-    if resource.pending is None:
-        return resource
-    choice = choose(resource.key.type, resource.pending)
+def _renewed(resource: Resource, pending: Operation, choose: Choose, *, repeats: bool) -> Resource:
+    """The resource with the workflow of its next operation. An update nobody offers any more is dropped, and said.
+
+    What its provider made can be deleted, and made anew, by the bundle that made it, after the provider has gone.
+    With `repeats`, the workflow it has is the one for `pending`.
+    """
+    recorded = "" if pending is Operation.UPDATE else resource.digest
+    choice = choose(resource.key.type, pending, recorded=recorded)
     if choice is not None:
         return replace(resource, provider=choice.provider, digest=choice.digest, workflow=choice.workflow)
-    if resource.state is ResourceState.FAILED or resource.pending is Operation.DELETE:
+    if resource.state is ResourceState.FAILED and repeats:
         return resource
-    return replace(resource, pending=None, reason=f"no provider has a {resource.pending} workflow for it now")
+    told = f"no provider has a workflow for its {pending} now"
+    if resource.state is ResourceState.FAILED or pending is Operation.DELETE:  # a person has to say what becomes of it
+        return replace(resource, state=ResourceState.FAILED, workflow="", error=told, reason="no_workflow")
+    return replace(resource, pending=None, reason=told)
 
 
 def _after_success(
@@ -246,10 +276,13 @@ def forget(tx: Transaction, gone: Sequence[Resource]) -> None:
 
 
 def _wake(tx: Transaction, changed: Sequence[Resource]) -> int:
-    """Wake the executions that wait for these resources or for their applications."""
-    over = [r for r in changed if r.settled or r.state in _OVER]
+    """Wake the executions that wait for these resources or for applications that refer to them."""
+    over = [r for r in changed if r.settled or r.state in _OVER or r.blocked_by is not None]
+    waited_for = {resource.application_id for resource in over}
+    referring = resources.references(tx, [resource.id for resource in over])
+    waited_for |= {reference.application_id for found in referring.values() for reference in found}
     woken = steps.wake(tx, WaitKind.RESOURCE, [resource.id for resource in over])
-    return woken + steps.wake(tx, WaitKind.APPLICATION, {resource.application_id for resource in over})
+    return woken + steps.wake(tx, WaitKind.APPLICATION, waited_for)
 
 
 _OVER = frozenset({ResourceState.FAILED, ResourceState.BLOCKED, ResourceState.TERMINATED})

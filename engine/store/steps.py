@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.domain.execution import FINAL, ExecutionState, StepState, WaitKind
+from engine.domain.resource import AWAITS_TURN
 from engine.domain.runs import Outputs, StepRun
 from engine.domain.values import ExecutionId
 from engine.store.database import Transaction
@@ -52,6 +53,27 @@ def _step_run(tx: Transaction, row: Any) -> StepRun:
         wake_at=row.wake_at,
         memo=memo,
     )
+
+
+def unfinished(tx: Transaction, execution_id: ExecutionId) -> list[StepRun]:
+    """The attempts at work or waiting, without what is sealed."""
+    query = sa.select(step_runs).where(
+        step_runs.c.execution_id == execution_id,
+        step_runs.c.state.in_([StepState.RUNNING.value, StepState.WAITING.value]),
+    )
+    return [
+        StepRun(
+            position=row.position,
+            name=row.name,
+            type=row.type,
+            attempt=row.attempt,
+            execution_attempt=row.execution_attempt,
+            state=StepState(row.state),
+            wait_kind=None if row.wait_kind is None else WaitKind(row.wait_kind),
+            wait_ref=row.wait_ref,
+        )
+        for row in tx.connection.execute(query)
+    ]
 
 
 def wake(tx: Transaction, kind: WaitKind, refs: Iterable[int]) -> int:
@@ -105,8 +127,10 @@ def due_waits(tx: Transaction, *, limit: int, only: ExecutionId | None = None) -
     settled = sa.exists().where(
         resources.c.id == step_runs.c.wait_ref,
         sa.or_(
-            sa.and_(resources.c.pending.is_(None), resources.c.state.in_(["active", "degraded", "terminated"])),
-            resources.c.state.in_(["failed", "blocked"]),
+            sa.and_(resources.c.pending.is_(None), resources.c.state.in_(["active", "degraded"])),
+            resources.c.state.in_(["terminated", "blocked"]),
+            sa.and_(resources.c.state == "failed", resources.c.reason != AWAITS_TURN),
+            resources.c.blocked_by.is_not(None),
         ),
     )
     query = (

@@ -22,8 +22,8 @@ from engine.store.settling import WorkflowChoice
 from tests.support.platforms import until
 
 
-def choose(_type: str, _operation: Operation) -> WorkflowChoice | None:
-    return None
+def choose(_type: str, _operation: Operation, /, *, recorded: str = "") -> WorkflowChoice | None:
+    del recorded
 
 
 def claimed(store: Store, count: int = 1) -> list[Claim]:
