@@ -66,6 +66,10 @@ format: .venv/.ready ## Format the code and repair what a tool can
 bench: .venv/.ready ## Print one table of figures
 	@$(PY) -m benchmarks
 
+.PHONY: docs
+docs: .venv/.ready ## Write docs/reference anew from the code
+	@$(PY) -m cli.reference
+
 .PHONY: build
 build: .venv/.ready ## Build the wheel into dist/
 	@$(UV) build --wheel --out-dir dist

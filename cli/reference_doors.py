@@ -1,0 +1,163 @@
+"""The reference of the doors: MCP tools, REST routes, command lines."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mcp_types import Tool
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from cli.reference_schema import COLUMNS, as_schema, rows
+from cli.reference_text import code, page, sentence, table
+from cli.text import as_object, as_objects, as_text
+from engine.domain.values import JsonObject
+
+_EVERYWHERE = frozenset({"--help", "--install-completion", "--show-completion"})
+_METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def mcp(tools: Sequence[Tool], instructions: str) -> str:
+    """Every tool with its arguments and what it answers."""
+    intro = (
+        "What a model can call, over stdio (`innominatus mcp`) and at `/mcp` over streamable HTTP. Every answer is "
+        "structured; lists are tables (`columns`, `rows`), `next` names calls that make sense now, and a refusal is an "
+        "`error` with a code, a sentence, every problem and a hint. Secrets are shown as `***`."
+    )
+    told = "A model is told once, before it calls anything:\n\n" + "\n".join(
+        f"> {line}" for line in instructions.splitlines()
+    )
+    return page("MCP tools", intro, told, *(_tool(tool) for tool in tools))
+
+
+def _tool(tool: Tool) -> str:
+    changes = tool.annotations is not None and not tool.annotations.read_only_hint
+    answer = as_object(as_schema(tool.output_schema or {}).get("properties"))
+    arguments = table(("Argument", *COLUMNS[1:]), rows(as_schema(tool.input_schema)))
+    return "\n\n".join(
+        [
+            f"## {tool.name}",
+            sentence(tool.description or ""),
+            "Changes things." if changes else "Only reads.",
+            arguments or "No arguments.",
+            f"Answers with {', '.join(code(name) for name in answer)}.",
+        ]
+    )
+
+
+def rest(openapi: JsonObject) -> str:
+    """Every route with its parameters and answers, by noun."""
+    info = as_object(openapi.get("info"))
+    intro = sentence(as_text(info.get("description")).partition("\n")[0])
+    rules = [sentence(line) for line in as_text(info.get("description")).split("\n\n")[1:]]
+    access = (
+        "Send `Authorization: Bearer TOKEN` or `X-API-Key: TOKEN`; `/health`, `/ready` and `/docs` need none. "
+        "A running platform shows the same, with every field of every answer, at `/docs` and `/openapi.json`. "
+        "`/mcp` is the [MCP door](mcp.md)."
+    )
+    sections = [_noun(tag, openapi) for tag in as_objects(openapi.get("tags"))]
+    return page("REST API", intro, *rules, access, *sections)
+
+
+def _noun(tag: JsonObject, openapi: JsonObject) -> str:
+    name = as_text(tag.get("name"))
+    routes = [_route(*route) for route in _routes(openapi) if _owner(route[2]) == name]
+    return "\n\n".join([f"## {name.capitalize()}", as_text(tag.get("description")), *routes])
+
+
+def _owner(operation: JsonObject) -> str:
+    """The last tag: the noun that a route of several belongs to."""
+    tags = operation.get("tags")
+    return as_text(tags[-1]) if isinstance(tags, list) and tags else ""
+
+
+def _routes(openapi: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
+    for path, operations in as_object(openapi.get("paths")).items():
+        for method in _METHODS:
+            if method in as_object(operations):
+                yield method.upper(), path, as_object(as_object(operations)[method])
+
+
+def _route(method: str, path: str, operation: JsonObject) -> str:
+    parameters = [
+        (
+            code(as_text(one.get("name"))),
+            as_text(one.get("in")),
+            *rows({"properties": {"x": one.get("schema")}, "required": ["x"] if one.get("required") else []})[0][1:3],
+            sentence(as_text(one.get("description"))),
+        )
+        for one in as_objects(operation.get("parameters"))
+    ]
+    said = sentence(as_text(operation.get("description")) or as_text(operation.get("summary")) + ".")
+    bodies = ", ".join(code(kind) for kind in as_object(as_object(operation.get("requestBody")).get("content")))
+    answers = " or ".join(sorted(status for status in as_object(operation.get("responses")) if status[0] == "2"))
+    return "\n\n".join(
+        part
+        for part in (
+            f"### {method} {path}",
+            said,
+            table(("Parameter", "In", *COLUMNS[1:]), parameters),
+            f"Body: {bodies}." if bodies else "",
+            f"Answers {answers}.",
+        )
+        if part
+    )
+
+
+def command_lines(programs: Mapping[str, TyperGroup], exits: Mapping[str, int]) -> str:
+    """Every command with its arguments and options."""
+    intro = "`innominatus` runs the platform on this machine; `innominatus-ctl` talks to a running one over REST."
+    codes = table(("Code", "Meaning"), [(str(number), meaning) for meaning, number in exits.items()])
+    sections = [_program(name, group) for name, group in programs.items()]
+    return page("Command lines", intro, *sections, "## Exit codes", codes)
+
+
+def _program(name: str, group: TyperGroup) -> str:
+    commands = [_command(path, command) for path, command in _commands(name, group)]
+    return "\n\n".join(part for part in (f"## {name}", sentence(group.help or ""), _options(group), *commands) if part)
+
+
+def _commands(path: str, group: TyperGroup) -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            if command.invoke_without_command:
+                yield f"{path} {name}", command
+            yield from _commands(f"{path} {name}", command)
+        elif isinstance(command, TyperCommand) and not command.hidden:
+            yield f"{path} {name}", command
+
+
+def _command(path: str, command: TyperCommand | TyperGroup) -> str:
+    arguments = [parameter for parameter in command.params if isinstance(parameter, TyperArgument)]
+    words = " ".join([path, *(_placeholder(argument) for argument in arguments)])
+    callback = command.callback.__doc__ if isinstance(command, TyperGroup) and command.callback else None
+    described = [(code(_placeholder(one)), one.help or "") for one in arguments if one.help]
+    parts = (
+        f"### {words}",
+        sentence(callback or command.help or ""),
+        table(("Argument", "Meaning"), described),
+        _options(command),
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
+def _placeholder(argument: TyperArgument) -> str:
+    name = argument.metavar or (argument.name or "").upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
+def _options(command: TyperCommand | TyperGroup) -> str:
+    found = [
+        (_spelled(option), _shown(option.default), option.help or "")
+        for option in command.params
+        if isinstance(option, TyperOption) and not _EVERYWHERE & set(option.opts)
+    ]
+    return table(("Option", "Default", "Meaning"), found)
+
+
+def _spelled(option: TyperOption) -> str:
+    value = "" if option.is_flag else f" {option.metavar or (option.name or '').upper().rstrip('_')}"
+    return code(", ".join(option.opts) + value)
+
+
+def _shown(default: object) -> str:
+    if default in (None, "", False) or callable(default):
+        return ""
+    return code(getattr(default, "value", default))
