@@ -1,1 +1,1 @@
-"""`make bench` prints one table of figures. Machines are shared and noisy: read them beside each other, from one run."""
+"""`make bench` prints one table of figures. Machines are noisy: read them beside each other, from one run."""

@@ -36,10 +36,8 @@ def percentiles(seconds: list[float]) -> tuple[float, float]:
 
 def submissions(*, database: str, rounds: int = 200) -> Figure:
     """One resource, five `set` steps, an idle platform: from the call until the resource is seen active."""
-    taken: list[float] = []
     with running(database=database, threads=16) as platform:
-        for number in range(rounds + _WARM_UP):
-            taken.append(_submit(platform, number))
+        taken = [_submit(platform, number) for number in range(rounds + _WARM_UP)]
     p50, p95 = percentiles(taken[_WARM_UP:])
     goal = "p50 ≤ 25 ms" if database == "sqlite" else ""
     return Figure(f"submit → active, idle, {database}", f"p50 {p50:.1f} ms, p95 {p95:.1f} ms", goal)
