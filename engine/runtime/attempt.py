@@ -48,7 +48,9 @@ class Suspended:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The token was set while the step was at work."""
+    """The token was set while the step was at work, or before it had begun."""
+
+    begun: bool = True
 
 
 Outcome = Succeeded | Failed | Suspended | Stopped
@@ -89,7 +91,10 @@ class Attempt:
 def perform(attempt: Attempt, workshop: Workshop) -> Outcome:
     """Run the step. Never raises: whatever happens is an outcome."""
     try:
-        context = _context(attempt, workshop)
+        try:
+            context = _context(attempt, workshop)
+        except StepFailed as error:  # the config comes out the same at every try
+            return _failed(attempt, error.message, error.hint, reason="invalid", final=True)
         done = registry.executor(attempt.step.type).run(context)
         if isinstance(done, Suspend):
             return Suspended(done)

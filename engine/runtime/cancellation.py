@@ -9,6 +9,8 @@ class StopReason(StrEnum):
     """A person asked for it: it is recorded."""
     LEASE_LOST = "lease_lost"
     """Another worker may hold the execution: nothing may be written."""
+    BROKEN = "broken"
+    """The engine met an error of its own: what is at work ends and the execution fails."""
     STOPPING = "stopping"
     """The process ends: the execution goes on elsewhere or at the next start."""
 

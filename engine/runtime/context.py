@@ -21,12 +21,16 @@ from engine.steps.step_log import StepLog
 
 @dataclass
 class LiveLog:
-    """A step's log with the lines not stored yet. The first half of its bound is stored while the step runs."""
+    """A step's log with the lines not stored yet. The first `live_bytes` are stored while the step runs.
+
+    What became secret after it was printed is masked in all that is stored from then on.
+    """
 
     log: StepLog
     live_bytes: int
     position: int
     attempt: int
+    masker: Masker
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _chunk: int = 0
     _last: int = 0
@@ -45,7 +49,7 @@ class LiveLog:
                 self._last = number
             if not parts:
                 return ()
-            text = "".join(f"{part}\n" for part in parts)
+            text = self.masker.mask("".join(f"{part}\n" for part in parts))
             self._stored += len(text)
             self._chunk += 1
             return ((self._chunk, text),)

@@ -1,18 +1,106 @@
-"""What an execution ends with: its outputs, and what that means for its resource."""
+"""How an execution ends: what it gives out, and what becomes of its waits and its resource."""
 
-from engine.domain import expressions
-from engine.domain.execution import ExecutionState
+from dataclasses import dataclass, field
+
+import structlog
+
+from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.provider import Operation
 from engine.domain.resource import Outcome, RunEnd
-from engine.domain.runs import Execution, Outputs
-from engine.domain.values import Json
-from engine.domain.workflow import Workflow
-from engine.errors import NotFound
+from engine.domain.runs import Execution, Outputs, StepRun
+from engine.domain.values import ExecutionId
+from engine.errors import Invalid, NotFound
 from engine.providers.active import ActiveProviders
+from engine.runtime.bench import Bench
 from engine.runtime.inputs import Subject
-from engine.runtime.progress import Progress
+from engine.runtime.ledger import Ledger
+from engine.runtime.outputs import workflow_outputs
+from engine.runtime.progress import INTERRUPTED, Progress
+from engine.store import executions, steps
+from engine.store.records import ExecutionEnded, StepFinished
 
+logger = structlog.get_logger()
 _OUTCOMES = {ExecutionState.SUCCEEDED: Outcome.SUCCEEDED, ExecutionState.CANCELLED: Outcome.CANCELLED}
+INTERNAL = "internal"
+BROKEN = (
+    "The engine met an error of its own; the log of its process has the details. "
+    "Retry the execution: finished steps are kept."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Writes the last record of an execution. Raises Abandoned when it is no longer ours."""
+
+    bench: Bench
+    progress: Progress
+    ledger: Ledger
+    subject: Subject = field(default_factory=Subject)
+
+    def finish(self, state: ExecutionState) -> None:
+        """All steps are done, with `state` as their sum."""
+        progress = self.progress
+        if state is not ExecutionState.SUCCEEDED:
+            name, error = next(iter(progress.errors.items()), ("", ""))
+            reason = INTERRUPTED if INTERRUPTED in progress.reasons.values() else "step_failed"
+            self.end(state, error=f"step `{name}`: {error}" if name else "", reason=reason)
+            return
+        try:
+            outputs = workflow_outputs(progress.workflow, progress)
+        except Invalid as error:
+            told = "; ".join(str(problem) for problem in error.problems) or error.message
+            self.end(ExecutionState.FAILED, error=f"outputs: {told}", reason="invalid")
+            return
+        self.end(state, outputs=outputs)
+
+    def break_off(self, state: ExecutionState, *, error: str, reason: str) -> None:
+        """The workflow cannot go on as a whole: what the record shows at work failed with it."""
+        told = {(change.position, change.attempt) for change in self.ledger.pending if isinstance(change, StepFinished)}
+        with self.bench.store.read() as tx:
+            unfinished = steps.unfinished(tx, self.progress.execution.id)
+        for run in unfinished:
+            if (run.position, run.attempt) in told:
+                continue
+            if run.state is StepState.WAITING:
+                self.progress.waiting[run.name] = run
+            else:
+                self.ledger.add(StepFinished(run.position, run.attempt, StepState.FAILED, error=error, reason=reason))
+        self.end(state, error=error, reason=reason)
+
+    def end(self, state: ExecutionState, *, outputs: Outputs | None = None, error: str = "", reason: str = "") -> None:
+        execution = self.progress.execution
+        outputs = outputs or Outputs()
+        children = self._cancel_waiting()
+        end = run_end(execution, self.subject, self.bench.providers, state=state, outputs=outputs, error=error)
+        self.ledger.write(ExecutionEnded(state, outputs, error, reason, resource=end))
+        for child in children:
+            self.bench.cancelled(child)
+        logger.info(
+            "execution.ended",
+            state=state.value,
+            execution=execution.id,
+            workflow=execution.workflow,
+            application=execution.application or None,
+            error=error or None,
+        )
+        self.bench.workshop.workspaces.close(execution.id)
+
+    def _cancel_waiting(self) -> list[ExecutionId]:
+        """Nothing is waited for any more; returns the children whose end was asked for."""
+        waiting = list(self.progress.waiting.values())
+        children = [ExecutionId(run.wait_ref) for run in waiting if _is_child(run) and run.wait_ref is not None]
+        if children:
+            with self.bench.store.begin() as tx:
+                for child in children:
+                    executions.request_cancel(tx, child)
+        for run in waiting:
+            self.ledger.add(StepFinished(run.position, run.attempt, StepState.CANCELLED, reason="cancelled"))
+        self.progress.waiting.clear()
+        return children
+
+
+def _is_child(run: StepRun) -> bool:
+    return run.wait_kind is WaitKind.EXECUTION
 
 
 def run_end(
@@ -48,32 +136,3 @@ def _declared_secrets(execution: Execution, subject: Subject, providers: ActiveP
         return frozenset()
     kind = provider.resource_type(str(subject.view.get("type")))
     return kind.secret_outputs if kind else frozenset()
-
-
-def workflow_outputs(workflow: Workflow, progress: Progress) -> Outputs:
-    """The outputs of a finished workflow; those of its last step when it declares none. Raises Invalid.
-
-    An output is secret when declared so, or when it reads a secret of its steps or inputs.
-    """
-    if not workflow.outputs:
-        return progress.outputs.get(workflow.steps[-1].name, Outputs()) if workflow.steps else Outputs()
-    scope = progress.scope
-    values: dict[str, Json] = {}
-    secret: set[str] = set()
-    for name, output in workflow.outputs.items():
-        values[name] = expressions.render(output.value, scope, at=f"outputs.{name}")
-        if output.secret or _reads_secret(output.value, progress):
-            secret.add(name)
-    return Outputs(values, frozenset(secret))
-
-
-def _reads_secret(template: Json, progress: Progress) -> bool:
-    for path in expressions.references(template):
-        keys = [str(key) for key in path]
-        if keys[0] == "steps" and len(keys) > 1:
-            outputs = progress.outputs.get(keys[1], Outputs())
-            if outputs.secret and (len(keys) < 4 or keys[3] in outputs.secret):
-                return True
-        if keys[0] == "parameters" and (len(keys) < 2 or keys[1] in progress.inputs.secret - {"resource"}):
-            return True
-    return False

@@ -16,6 +16,7 @@ from engine.providers.active import ActiveProviders
 from engine.runtime.alarm import Alarm
 from engine.runtime.attempt import Workshop
 from engine.runtime.background import Repeating
+from engine.runtime.bench import Bench
 from engine.runtime.cancellation import StopReason
 from engine.runtime.claimer import Claimer, Held
 from engine.runtime.heartbeat import Heartbeat
@@ -23,11 +24,11 @@ from engine.runtime.ledger import Abandoned
 from engine.runtime.live_logs import LiveLogs
 from engine.runtime.queue import LocalQueue
 from engine.runtime.requests import Requests
-from engine.runtime.run import Bench, Run
+from engine.runtime.run import Run
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
 from engine.store import claims, repair
-from engine.store.database import Store
+from engine.store.database import DatabaseFailure, Store
 from engine.store.journal import Journal
 
 logger = structlog.get_logger()
@@ -92,6 +93,7 @@ class Engine:
                 output_bytes=settings.step_output_bytes,
             ),
             self._logs.register,
+            self.cancel,
         )
         self._background = [
             Repeating("heartbeat", self._heartbeat.beat, seconds=min(lease / 3, 1.0)),
@@ -192,17 +194,19 @@ class Engine:
         try:
             if Run(self._bench, held.claim, held.token).go():
                 self._set_alarm()
-        except Abandoned:
-            if held.token.reason is StopReason.STOPPING:
+        except Abandoned as left:
+            if left.give_back and held.token.reason is not StopReason.LEASE_LOST:
                 self._release([held])
         except Exception as error:
             logger.exception("run.defect", execution=held.claim.execution.id, error=repr(error))
 
     def _release(self, unrun: list[Held]) -> None:
-        if unrun:
+        """Give claims back now; a database that is away learns it when their leases are over."""
+        if not unrun:
+            return
+        named = [(held.claim.execution.id, held.claim.execution.fence) for held in unrun]
+        try:
             with self._store.begin() as tx:
-                claims.release(
-                    tx,
-                    worker=self.worker,
-                    claims=[(held.claim.execution.id, held.claim.execution.fence) for held in unrun],
-                )
+                claims.release(tx, worker=self.worker, claims=named)
+        except DatabaseFailure as error:
+            logger.warning("release.failed", executions=len(named), error=str(error).splitlines()[0])

@@ -1,6 +1,7 @@
 """The record of one execution as it goes: changes gather, then become durable together."""
 
 from engine.domain.runs import Execution
+from engine.errors import Unavailable
 from engine.runtime.cancellation import StopReason, Token
 from engine.runtime.claimer import Held
 from engine.store.journal import Journal
@@ -8,7 +9,14 @@ from engine.store.records import Change, Record
 
 
 class Abandoned(Exception):
-    """The execution is no longer ours, or the process stops: nothing more may be written."""
+    """The execution is no longer ours, or the process stops: nothing more may be written.
+
+    With `give_back` a lease that is still ours ends now, so that the execution goes on at once elsewhere.
+    """
+
+    def __init__(self, *, give_back: bool = True) -> None:
+        super().__init__()
+        self.give_back = give_back
 
 
 class Ledger:
@@ -30,11 +38,22 @@ class Ledger:
         self._changes.extend(changes)
 
     def write(self, *last: Change) -> None:
-        """Make what has gathered durable. Raises Abandoned when the fence no longer holds."""
+        """Make what has gathered durable. Raises Abandoned when the fence no longer holds or the engine stops.
+
+        What cannot be written raises as it is, is forgotten, and leaves its number to the next record.
+        """
         if self._token.reason is StopReason.LEASE_LOST:
             raise Abandoned
         self._sequence += 1
         changes, self._changes = (*self._changes, *last), []
-        if not self._journal.write(Record(self._execution, self._sequence, changes)):
+        try:
+            held = self._journal.write(Record(self._execution, self._sequence, changes))
+        except Unavailable as error:
+            self._token.set(StopReason.STOPPING)
+            raise Abandoned from error
+        except Exception:
+            self._sequence -= 1
+            raise
+        if not held:
             self._token.set(StopReason.LEASE_LOST)
             raise Abandoned

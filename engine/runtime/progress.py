@@ -8,6 +8,9 @@ from engine.domain.runs import Execution, Outputs, StepRun
 from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Step, Workflow
 
+INTERRUPTED = "interrupted"
+"""The reason of an attempt that was at work when its engine went away."""
+
 
 @dataclass
 class Progress:
@@ -23,6 +26,9 @@ class Progress:
     outputs: dict[str, Outputs] = field(default_factory=dict[str, Outputs])
     waiting: dict[str, StepRun] = field(default_factory=dict[str, StepRun])
     errors: dict[str, str] = field(default_factory=dict[str, str])
+    reasons: dict[str, str] = field(default_factory=dict[str, str])
+    approved: set[str] = field(default_factory=set[str])
+    """Steps that a person let go on in this attempt of the execution, and that begin anew."""
 
     def restore(self, runs: Iterable[StepRun]) -> list[StepRun]:
         """Take over what is on record; returns the runs found running (by position)."""
@@ -37,6 +43,9 @@ class Progress:
                 self.workflow.step(name), run.state
             ):
                 continue
+            if run.state is StepState.CANCELLED and run.reason == INTERRUPTED:  # it is to begin anew
+                self.begins_anew(run.name)
+                continue
             self.states[name] = run.state
             self.outputs[name] = run.outputs
             if run.state is StepState.WAITING:
@@ -45,7 +54,13 @@ class Progress:
                 running.append(run)
             elif run.state is StepState.FAILED:
                 self.errors[name] = run.error
+                self.reasons[name] = run.reason
         return sorted(running, key=lambda run: run.position)
+
+    def begins_anew(self, name: str) -> None:
+        """An attempt was interrupted and does no harm when repeated; a person who let it begin is not asked again."""
+        self.states[name] = StepState.PENDING
+        self.approved.add(name)
 
     def position(self, step: Step) -> int:
         return self.workflow.steps.index(step)
@@ -54,12 +69,15 @@ class Progress:
         self.attempts[name] = self.attempts.get(name, 0) + 1
         return self.attempts[name]
 
-    def finish(self, name: str, state: StepState, outputs: Outputs | None = None, *, error: str = "") -> None:
+    def finish(
+        self, name: str, state: StepState, outputs: Outputs | None = None, *, error: str = "", reason: str = ""
+    ) -> None:
         self.states[name] = state
         self.outputs[name] = outputs or Outputs()
         self.waiting.pop(name, None)
         if state is StepState.FAILED:
             self.errors[name] = error
+            self.reasons[name] = reason
 
     @property
     def scope(self) -> JsonObject:

@@ -3,16 +3,15 @@
 from engine.domain.execution import StepState, WaitKind
 from engine.domain.runs import StepRun
 from engine.domain.workflow import Step
-from engine.errors import InnominatusError
-from engine.runtime import waits
+from engine.errors import InnominatusError, Unavailable
 from engine.runtime.attempt import Failed
 from engine.runtime.ledger import Ledger
-from engine.runtime.progress import Progress
+from engine.runtime.progress import INTERRUPTED, Progress
 from engine.runtime.requests import Requests
 from engine.steps import registry
-from engine.steps.base import ChildExecution, Person, RequestedResource, SubmittedSpec, Suspend, Timer
+from engine.steps.base import ChildExecution, Person, RequestedResource, StepFailed, SubmittedSpec, Suspend, Timer
 from engine.steps.masking import Masker
-from engine.store.records import StepFinished, StepStarted, StepWaits
+from engine.store.records import RETRY, StepFinished, StepStarted, StepWaits
 
 _POLL_SECONDS = 5.0
 """How often a wait for a whole application is looked at when nobody woke it."""
@@ -32,17 +31,16 @@ class Rests:
         """A step that was at work when its worker vanished: again if that is harmless, else a person decides."""
         progress = self._progress
         step = progress.workflow.step(run.name)
-        harmless = step.idempotent if step.idempotent is not None else registry.executor(step.type).idempotent
-        if harmless:
-            self._ledger.add(StepFinished(run.position, run.attempt, StepState.CANCELLED, reason="interrupted"))
-            progress.states[run.name] = StepState.PENDING
+        if _harmless(step):
+            self._ledger.add(StepFinished(run.position, run.attempt, StepState.CANCELLED, reason=INTERRUPTED))
+            progress.begins_anew(run.name)
             return
         error = (
             "The engine stopped while this step was at work, and the step is not declared idempotent: "
             "look at what it did, then retry the execution."
         )
-        self._ledger.add(StepFinished(run.position, run.attempt, StepState.FAILED, error=error, reason="interrupted"))
-        progress.finish(run.name, StepState.FAILED, error=error)
+        self._ledger.add(StepFinished(run.position, run.attempt, StepState.FAILED, error=error, reason=INTERRUPTED))
+        progress.finish(run.name, StepState.FAILED, error=error, reason=INTERRUPTED)
 
     def fail(
         self, step: Step, position: int, number: int, failed: Failed, *, log: tuple[tuple[int, str], ...] = ()
@@ -50,15 +48,15 @@ class Rests:
         tries = self._progress.tries.get(step.name, 0) + 1
         self._progress.tries[step.name] = tries
         again = tries <= step.retry.max and not failed.final
-        reason = waits.RETRY if again else failed.reason
+        reason = RETRY if again else failed.reason
         self._ledger.add(StepFinished(position, number, StepState.FAILED, error=failed.error, reason=reason, log=log))
         if not again:
-            self._progress.finish(step.name, StepState.FAILED, error=failed.error)
+            self._progress.finish(step.name, StepState.FAILED, error=failed.error, reason=reason)
             return
         pause = max(step.retry.backoff * 2 ** (tries - 1), failed.retry_after)
         following = self._progress.next_attempt(step.name)
         self._ledger.add(StepStarted(position, step.name, step.type, following, self._execution.attempt))
-        self._asleep(step, StepWaits(position, following, WaitKind.TIMER, wake_after=pause, reason=waits.RETRY))
+        self._asleep(step, StepWaits(position, following, WaitKind.TIMER, wake_after=pause, reason=RETRY))
 
     def wait(
         self, step: Step, position: int, number: int, suspend: Suspend, *, log: tuple[tuple[int, str], ...] = ()
@@ -85,7 +83,8 @@ class Rests:
         except InnominatusError as error:
             problems = "; ".join(str(problem) for problem in getattr(error, "problems", ()))
             told = self._masker.mask(f"{error.message} {problems} {error.hint}".strip())
-            self.fail(step, position, number, Failed(told, reason=error.family, final=True), log=log)
+            final = not isinstance(error, Unavailable)
+            self.fail(step, position, number, Failed(told, reason=error.family, final=final), log=log)
             return
         self._asleep(step, StepWaits(position, number, kind, ref, wake_after=after, memo=memo, reason=reason, log=log))
 
@@ -102,3 +101,13 @@ class Rests:
             wait_kind=wait.kind,
             wait_ref=wait.ref,
         )
+
+
+def _harmless(step: Step) -> bool:
+    """Whether the step may run twice: it says so itself, or its type does."""
+    if step.idempotent is not None:
+        return step.idempotent
+    try:
+        return registry.executor(step.type).idempotent
+    except StepFailed:  # a step type that was installed before
+        return False

@@ -1,40 +1,37 @@
 """Carries one claimed execution from where it is to its next rest: its end, a wait, or the loss of its lease."""
 
+import contextlib
 import queue
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from engine.domain import expressions
-from engine.domain.execution import Advance, ExecutionState, StepState, WaitKind, advance
-from engine.domain.runs import Claim, Execution, Outputs
-from engine.domain.values import ExecutionId
+from engine.domain.execution import Advance, ExecutionState, StepState, advance
+from engine.domain.runs import Claim, Execution
 from engine.domain.workflow import Step, When, Workflow
 from engine.errors import InnominatusError, Internal, Invalid
-from engine.providers.active import ActiveProviders
 from engine.runtime import waits
-from engine.runtime.attempt import Attempt, Failed, Outcome, Stopped, Succeeded, Suspended, Workshop, add_masks, perform
+from engine.runtime.attempt import Attempt, Failed, Outcome, Stopped, Succeeded, Suspended, add_masks, perform
+from engine.runtime.bench import Bench
 from engine.runtime.cancellation import StopReason, Token
-from engine.runtime.claimer import Held
 from engine.runtime.context import LiveLog
-from engine.runtime.ending import run_end, workflow_outputs
-from engine.runtime.inputs import Subject, bound, subject_of
+from engine.runtime.ending import BROKEN, INTERNAL, Ends
+from engine.runtime.inputs import bound, subject_of
 from engine.runtime.ledger import Abandoned, Ledger
-from engine.runtime.progress import Progress
-from engine.runtime.requests import Requests
+from engine.runtime.progress import INTERRUPTED, Progress
 from engine.runtime.rests import Rests
 from engine.steps.base import Person, Resumed, Suspend
 from engine.steps.masking import Masker
 from engine.steps.step_log import StepLog
-from engine.store import executions, leavings, steps
-from engine.store.database import Store
-from engine.store.journal import Journal
+from engine.store import leavings, steps
+from engine.store.database import DatabaseAway
 from engine.store.records import (
-    ExecutionEnded,
+    RETRY,
+    AttemptBegun,
     ExecutionWaits,
     InputsResolved,
     StepFinished,
@@ -45,19 +42,6 @@ from engine.store.records import (
 
 logger = structlog.get_logger()
 _MOST_PARALLEL = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What every run of a process works with."""
-
-    store: Store
-    journal: Journal[Held]
-    providers: ActiveProviders
-    requests: Requests
-    workshop: Workshop
-    live_logs: Callable[[ExecutionId, int, LiveLog], Callable[[], None]]
-    """Registers a step's log to be stored while it runs; returns how to end that."""
 
 
 class Run:
@@ -72,10 +56,10 @@ class Run:
         self._at_work = 0
         self._results: queue.SimpleQueue[tuple[Step, Attempt, Outcome]] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
-        self._subject = Subject()
         self._progress = Progress(claim.execution, Workflow(claim.execution.workflow, ()))
         self._ledger = Ledger(bench.journal, claim.execution, token)
         self._rests = Rests(self._progress, self._ledger, bench.requests, self._masker)
+        self._ends = Ends(bench, self._progress, self._ledger)
         self._woken: dict[str, Resumed] = {}
         self._unclear: dict[str, str] = {}
 
@@ -84,20 +68,44 @@ class Run:
         try:
             self._prepare()
             if self._execution.cancel_requested:
-                self._end(ExecutionState.CANCELLED, reason="cancelled")
+                self._ends.end(ExecutionState.CANCELLED, reason="cancelled")
                 return False
             return self._work()
-        except Invalid as error:
-            told = "; ".join(str(problem) for problem in error.problems) or error.message
-            self._fail_whole(told)
-        except InnominatusError as error:
-            if isinstance(error, Internal):
-                raise
-            self._fail_whole(f"{error.message} {error.hint}".strip())
+        except Abandoned:
+            raise
+        except DatabaseAway as error:
+            self._let_go(error)
+        except Exception as error:
+            if isinstance(error, Internal) or not isinstance(error, InnominatusError):
+                logger.exception("run.defect", execution=self._execution.id)
+            self._break_off(error)
+            return False
         finally:
             if self._pool is not None:
                 self._pool.shutdown(wait=True)
-        return False
+
+    def _let_go(self, error: DatabaseAway) -> NoReturn:
+        """The database is away: keep what is at work, begin nothing; whoever finds the lease over goes on."""
+        logger.warning("run.database_away", execution=self._execution.id, error=str(error).splitlines()[0])
+        self._token.draining.set()
+        with contextlib.suppress(Abandoned):
+            self._heed_token()
+        raise Abandoned(give_back=False) from error
+
+    def _break_off(self, error: Exception) -> None:
+        """The execution cannot go on: stop what is at work and end it, so that people learn of it and can retry."""
+        told, reason = _told(error)
+        self._token.set(StopReason.BROKEN)
+        cancelled = self._execution.cancel_requested or self._token.reason is StopReason.CANCELLED
+        state = ExecutionState.CANCELLED if cancelled else ExecutionState.FAILED
+        self._take_in_all()
+        try:
+            self._ends.break_off(state, error=self._masker.mask(told), reason=reason)
+        except (Abandoned, DatabaseAway):
+            raise
+        except Exception:
+            logger.exception("run.defect", execution=self._execution.id)  # what had gathered cannot be written
+            self._ends.break_off(state, error=BROKEN, reason=INTERNAL)
 
     # --- what is on record ---
 
@@ -107,12 +115,14 @@ class Run:
         progress = Progress(execution, workflow, execution.inputs)
         self._progress = progress
         self._rests = Rests(progress, self._ledger, self._bench.requests, self._masker)
+        self._ends = Ends(self._bench, progress, self._ledger)
         if execution.resource_id is not None:
-            self._subject = subject_of(self._bench.store, execution, self._bench.providers.provider(execution.digest))
-            for value in self._subject.masks:
+            subject = subject_of(self._bench.store, execution, self._bench.providers.provider(execution.digest))
+            self._ends = Ends(self._bench, progress, self._ledger, subject)
+            for value in subject.masks:
                 self._masker.add(value)
         if execution.sequence == 0:
-            progress.inputs = bound(execution, workflow, self._subject)
+            progress.inputs = bound(execution, workflow, self._ends.subject)
             self._ledger.add(InputsResolved(progress.inputs, len(workflow.steps)))
         else:
             self._restore(progress)
@@ -124,7 +134,10 @@ class Run:
             runs = steps.of_execution(tx, self._execution.id)
             over = {run.name: waits.ended(tx, run) for run in runs if run.state is StepState.WAITING}
         self._woken = {name: resumed for name, resumed in over.items() if resumed is not None}
-        for run in progress.restore(runs):
+        running = progress.restore(runs)
+        if all(run.execution_attempt < self._execution.attempt for run in runs):
+            self._ledger.add(AttemptBegun(len(progress.states)))
+        for run in running:
             self._rests.interrupted(run)
 
     # --- the work ---
@@ -135,13 +148,14 @@ class Run:
             self._heed_token()
             step_on = self._advance()
             if step_on.finished is not None:
-                self._finish(step_on.finished)
+                self._ends.finish(step_on.finished)
                 return False
             if not step_on.start and not self._at_work:
                 self._ledger.write(ExecutionWaits())
                 return True
             inline = len(step_on.start) == 1 and not self._at_work
-            prepared = [self._start(step) for step in step_on.start]
+            left: Mapping[int, bytes] = self._artifacts() if step_on.start else {}
+            prepared = [self._start(step, left) for step in step_on.start]
             if self._ledger.pending:
                 self._ledger.write()
             for step, attempt in prepared:
@@ -153,11 +167,15 @@ class Run:
     def _heed_token(self) -> None:
         """When the process is about to stop, take in what is at work and begin nothing; leave when the token is set."""
         if self._token.draining.is_set():
-            while self._at_work:
-                self._take_in(*self._results.get())
+            self._take_in_all()
             self._token.set(StopReason.STOPPING)
-        if self._token.cancelled and not self._at_work:
+        if self._token.cancelled:
+            self._take_in_all()
             self._rest()
+
+    def _take_in_all(self) -> None:
+        while self._at_work:
+            self._take_in(*self._results.get())
 
     def _advance(self) -> Advance:
         progress = self._progress
@@ -189,7 +207,7 @@ class Run:
         self._unclear = unclear
         return step_on
 
-    def _start(self, step: Step) -> tuple[Step, Attempt | None]:
+    def _start(self, step: Step, left: Mapping[int, bytes]) -> tuple[Step, Attempt | None]:
         """Put the start of a step on the record to be written; None when it waits for a person first."""
         progress = self._progress
         number = progress.next_attempt(step.name)
@@ -199,14 +217,19 @@ class Run:
         if step.name in self._unclear:
             self._rests.fail(step, position, number, Failed(self._unclear[step.name], reason="invalid", final=True))
             return step, None
-        if step.when is When.MANUAL:
+        if step.when is When.MANUAL and step.name not in progress.approved:
             self._rests.wait(step, position, number, Suspend(Person("waits for a person to continue it")))
             return step, None
-        return step, self._attempt(step, position, number)
+        return step, self._attempt(step, position, number, left)
 
-    def _attempt(self, step: Step, position: int, number: int, resumed: Resumed | None = None) -> Attempt:
+    def _attempt(
+        self, step: Step, position: int, number: int, left: Mapping[int, bytes], resumed: Resumed | None = None
+    ) -> Attempt:
+        """`left` are the artifacts on record per position."""
         execution = self._execution
-        log = LiveLog(StepLog(self._bench.workshop.log_bytes), self._bench.workshop.log_bytes // 2, position, number)
+        bound = self._bench.workshop.log_bytes
+        live = 0 if step.secret_outputs else bound // 2  # what is secret is known only when the step has said so
+        log = LiveLog(StepLog(bound), live, position, number, self._masker)
         return Attempt(
             execution=execution,
             step=step,
@@ -218,20 +241,24 @@ class Run:
             masker=self._masker,
             bundle=lambda: self._bundle(execution),
             log=log,
-            artifacts=self._artifacts(position),
+            artifacts=tuple(content for place, content in sorted(left.items()) if place < position),
             resumed=resumed,
         )
 
     def _bundle(self, execution: Execution) -> Path:
         return self._bench.providers.folder(execution.digest)
 
-    def _artifacts(self, position: int) -> tuple[bytes, ...]:
-        """What earlier steps left for later ones; nothing is read when no step declares any."""
+    def _artifacts(self) -> Mapping[int, bytes]:
+        """What steps left for later ones; nothing is read when no step declares any.
+
+        What has just been finished is written first, or it would be missing here.
+        """
         if not any(step.artifacts for step in self._progress.workflow.steps):
-            return ()
+            return {}
+        if self._ledger.pending:
+            self._ledger.write()
         with self._bench.store.read() as tx:
-            found = leavings.artifacts_of(tx, self._execution.id)
-        return tuple(content for place, content in sorted(found.items()) if place != position)
+            return leavings.artifacts_of(tx, self._execution.id)
 
     def _launch(self, step: Step, attempt: Attempt, *, inline: bool) -> None:
         self._at_work += 1
@@ -243,6 +270,8 @@ class Run:
         self._pool.submit(lambda: self._results.put((step, attempt, self._perform(attempt))))
 
     def _perform(self, attempt: Attempt) -> Outcome:
+        if self._token.cancelled:
+            return Stopped(begun=False)
         end = self._bench.live_logs(self._execution.id, self._execution.fence, attempt.log)
         try:
             return perform(attempt, self._bench.workshop)
@@ -252,57 +281,46 @@ class Run:
     def _take_in(self, step: Step, attempt: Attempt, outcome: Outcome) -> None:
         self._at_work -= 1
         if self._token.cancelled:
-            self._stop(step, attempt, outcome)
+            self._stopped(step, attempt, outcome)
             return
         log = attempt.log.take(final=True)
         match outcome:
-            case Succeeded(outputs, artifacts):
-                self._ledger.add(
-                    StepFinished(
-                        attempt.position, attempt.number, StepState.SUCCEEDED, outputs, artifacts=artifacts, log=log
-                    )
-                )
-                self._progress.finish(step.name, StepState.SUCCEEDED, outputs)
+            case Succeeded():
+                self._succeeded(step, attempt, outcome, log)
             case Suspended(wait):
                 self._rests.wait(step, attempt.position, attempt.number, wait, log=log)
             case Failed():
                 self._rests.fail(step, attempt.position, attempt.number, outcome, log=log)
             case Stopped():
-                raise Abandoned
+                failed = Failed("The step says that it was stopped, though nobody asked for that.")
+                self._rests.fail(step, attempt.position, attempt.number, failed, log=log)
 
-    def _stop(self, step: Step, attempt: Attempt, outcome: Outcome) -> None:
-        """The token is set: a cancelled execution is recorded once all its steps are back, others stay as they are."""
-        if self._token.reason is StopReason.STOPPING and isinstance(outcome, Succeeded):
-            self._ledger.add(
-                StepFinished(
-                    attempt.position,
-                    attempt.number,
-                    StepState.SUCCEEDED,
-                    outcome.outputs,
-                    artifacts=outcome.artifacts,
-                    log=attempt.log.take(final=True),
-                )
-            )
-        elif self._token.reason is StopReason.CANCELLED:
-            self._ledger.add(
-                StepFinished(
-                    attempt.position,
-                    attempt.number,
-                    StepState.CANCELLED,
-                    reason="cancelled",
-                    log=attempt.log.take(final=True),
-                )
-            )
-            self._progress.finish(step.name, StepState.CANCELLED)
-        if self._at_work:
-            self._take_in(*self._results.get())
+    def _succeeded(self, step: Step, attempt: Attempt, done: Succeeded, log: tuple[tuple[int, str], ...]) -> None:
+        state = StepState.SUCCEEDED
+        self._ledger.add(
+            StepFinished(attempt.position, attempt.number, state, done.outputs, artifacts=done.artifacts, log=log)
+        )
+        self._progress.finish(step.name, state, done.outputs)
+
+    def _stopped(self, step: Step, attempt: Attempt, outcome: Outcome) -> None:
+        """A step comes back after the token was set: what succeeded all the same is kept, the others by its reason."""
+        if self._token.reason is StopReason.LEASE_LOST:
             return
-        self._rest()
+        if isinstance(outcome, Succeeded):
+            self._succeeded(step, attempt, outcome, attempt.log.take(final=True))
+            return
+        cancelled = self._token.reason is StopReason.CANCELLED
+        if not cancelled and (not isinstance(outcome, Stopped) or outcome.begun):
+            return  # on record it stays at work; whoever takes the execution up goes by its `idempotent`
+        reason = "cancelled" if cancelled else INTERRUPTED
+        log = attempt.log.take(final=True)
+        self._ledger.add(StepFinished(attempt.position, attempt.number, StepState.CANCELLED, reason=reason, log=log))
+        self._progress.finish(step.name, StepState.CANCELLED)
 
     def _rest(self) -> NoReturn:
         """Nothing is at work any more and the token is set: record what may be recorded and leave."""
         if self._token.reason is StopReason.CANCELLED:
-            self._end(ExecutionState.CANCELLED, reason="cancelled")
+            self._ends.end(ExecutionState.CANCELLED, reason="cancelled")
         elif self._ledger.pending and self._token.reason is StopReason.STOPPING:
             self._ledger.write()
         raise Abandoned
@@ -312,13 +330,14 @@ class Run:
     def _resume_woken(self) -> None:
         """Go on with the steps whose wait is over."""
         launches: list[tuple[Step, Attempt]] = []
+        left: Mapping[int, bytes] = self._artifacts() if self._woken else {}
         for name, resumed in self._woken.items():
             run = self._progress.waiting.pop(name)
             step = self._progress.workflow.step(name)
             self._progress.states[name] = StepState.RUNNING
             self._ledger.add(StepResumed(run.position, run.attempt))
-            fresh = run.reason == waits.RETRY or step.when is When.MANUAL
-            attempt = self._attempt(step, run.position, run.attempt, None if fresh else resumed)
+            fresh = run.reason == RETRY or step.when is When.MANUAL
+            attempt = self._attempt(step, run.position, run.attempt, left, None if fresh else resumed)
             launches.append((step, attempt))
         if not launches:
             return
@@ -327,50 +346,11 @@ class Run:
             self._launch(step, attempt, inline=len(launches) == 1)
         self._take_in(*self._results.get())
 
-    # --- the end ---
 
-    def _finish(self, state: ExecutionState) -> None:
-        progress = self._progress
-        if state is not ExecutionState.SUCCEEDED:
-            failed = next(iter(progress.errors.items()), ("", ""))
-            interrupted = any(
-                isinstance(change, StepFinished) and change.reason == "interrupted" for change in self._ledger.pending
-            )
-            error = f"step `{failed[0]}`: {failed[1]}" if failed[0] else ""
-            self._end(state, error=error, reason="interrupted" if interrupted else "step_failed")
-            return
-        try:
-            outputs = workflow_outputs(progress.workflow, progress)
-        except Invalid as error:
-            told = "; ".join(str(problem) for problem in error.problems) or error.message
-            self._end(ExecutionState.FAILED, error=f"outputs: {told}", reason="invalid")
-            return
-        self._end(state, outputs=outputs)
-
-    def _fail_whole(self, error: str) -> None:
-        self._end(ExecutionState.FAILED, error=self._masker.mask(error), reason="invalid")
-
-    def _end(self, state: ExecutionState, *, outputs: Outputs | None = None, error: str = "", reason: str = "") -> None:
-        self._cancel_waiting(state)
-        outputs = outputs or Outputs()
-        end = run_end(self._execution, self._subject, self._bench.providers, state=state, outputs=outputs, error=error)
-        self._ledger.write(ExecutionEnded(state, outputs, error, reason, resource=end))
-        logger.info(
-            "execution.ended",
-            state=state.value,
-            execution=self._execution.id,
-            workflow=self._execution.workflow,
-            application=self._execution.application or None,
-            error=error or None,
-        )
-        self._bench.workshop.workspaces.close(self._execution.id)
-
-    def _cancel_waiting(self, state: ExecutionState) -> None:
-        if state is ExecutionState.SUCCEEDED:
-            return
-        for run in self._progress.waiting.values():
-            if run.wait_kind is WaitKind.EXECUTION and run.wait_ref is not None:
-                with self._bench.store.begin() as tx:
-                    executions.request_cancel(tx, ExecutionId(run.wait_ref))
-            self._ledger.add(StepFinished(run.position, run.attempt, StepState.CANCELLED, reason="cancelled"))
-        self._progress.waiting.clear()
+def _told(error: Exception) -> tuple[str, str]:
+    """What people are told of an error that ends an execution, and its reason."""
+    if isinstance(error, Invalid):
+        return "; ".join(str(problem) for problem in error.problems) or error.message, error.family
+    if isinstance(error, InnominatusError) and not isinstance(error, Internal):
+        return f"{error.message} {error.hint}".strip(), error.family
+    return BROKEN, INTERNAL

@@ -10,9 +10,6 @@ from engine.steps.base import Resumed
 from engine.store import executions, resources
 from engine.store.database import Transaction
 
-RETRY = "retry"
-"""The reason of a wait that is a step's own backoff: afterwards it starts anew instead of being resumed."""
-
 
 def ended(tx: Transaction, run: StepRun) -> Resumed | None:
     """None while the wait goes on."""

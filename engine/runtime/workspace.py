@@ -4,6 +4,7 @@ import io
 import shutil
 import tarfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from engine.domain.values import ExecutionId
@@ -26,6 +27,8 @@ class Workspaces:
             for archive in artifacts:
                 with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
                     tar.extractall(folder, filter="data")
+        except tarfile.TarError as error:
+            raise StepFailed(f"The artifacts of the steps before cannot be unpacked: {error}.") from error
         except OSError as error:
             raise StepFailed(
                 f"The step's workspace cannot be made: {error.strerror or error}.",
@@ -35,6 +38,12 @@ class Workspaces:
 
     def collect(self, folder: Path, paths: Iterable[str]) -> bytes | None:
         """The declared artifacts as an archive. Raises StepFailed for one that is missing, outside or too large."""
+        try:
+            return self._archive(folder, paths)
+        except OSError as error:
+            raise StepFailed(f"The step's artifacts cannot be read: {error.strerror or error}.") from error
+
+    def _archive(self, folder: Path, paths: Iterable[str]) -> bytes | None:
         wanted = list(paths)
         if not wanted:
             return None
@@ -42,10 +51,13 @@ class Workspaces:
         with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
             for path in wanted:
                 source = folder / path
-                if not source.exists() or not source.resolve().is_relative_to(folder.resolve()):
+                if not source.exists():
                     raise StepFailed(f"The artifact `{path}` was declared but the step did not make it.")
+                if not source.resolve().is_relative_to(folder.resolve()):
+                    raise _leaves(path, path)
+                source = source.resolve() if source.is_symlink() else source
                 self._check_size(source, path)
-                tar.add(source, arcname=path)
+                tar.add(source, arcname=path, filter=partial(_kept, folder=folder, path=path))
         return buffer.getvalue()
 
     def _check_size(self, source: Path, path: str) -> None:
@@ -61,3 +73,23 @@ class Workspaces:
         """Remove the folders of an execution; most have none."""
         if (self._root / str(execution_id)).exists():
             shutil.rmtree(self._root / str(execution_id), ignore_errors=True)
+
+
+def _kept(member: tarfile.TarInfo, *, folder: Path, path: str) -> tarfile.TarInfo:
+    """The member as it is, once it is sure that it can be unpacked in another workspace. Raises StepFailed."""
+    try:
+        tarfile.data_filter(member, str(folder))
+    except tarfile.SpecialFileError:
+        raise StepFailed(
+            f"The artifact `{path}` holds `{member.name}`, which is neither file, folder nor link."
+        ) from None
+    except tarfile.FilterError:
+        raise _leaves(path, member.name) from None
+    return member
+
+
+def _leaves(path: str, link: str) -> StepFailed:
+    return StepFailed(
+        f"The artifact `{path}` holds the link `{link}`, which leads out of the step's workspace or is absolute.",
+        hint="Make it a relative link to something inside, or copy what it points to.",
+    )

@@ -12,7 +12,11 @@ from engine.services.provisioner_requests import ResourceWanted, ask_for_deletio
 from engine.steps.base import ChildExecution, RequestedResource, SubmittedSpec
 from engine.store import applications, executions
 from engine.store.again import transacted
+from engine.store.database import Transaction
 from engine.store.executions import NewExecution
+
+_DEEPEST = 10
+"""How many workflows may be under way within each other."""
 
 
 class PlatformRequests:
@@ -35,6 +39,7 @@ class PlatformRequests:
                 if again and before.state in {ExecutionState.FAILED, ExecutionState.CANCELLED}:
                     executions.requeue(tx, before, actor=execution.actor)
                 return known_child
+            _check_depth([*executions.lineage(tx, execution.id), workflow.name])
             bound = parameters.bind(workflow.definition.parameters, request.inputs)
             new = NewExecution(
                 provider=provider.name,
@@ -72,9 +77,20 @@ class PlatformRequests:
         )
         actor = actor_of(execution)
         ask = ask_for_deletion if request.operation == "delete" else ask_for_resource
-        asked = transacted(self._platform.store, lambda tx: ask(tx, self._platform, actor, wanted))
+
+        def work(tx: Transaction) -> ResourceId:
+            asked = ask(tx, self._platform, actor, wanted).resource_id
+            if asked == execution.resource_id:
+                raise Invalid(
+                    f"The workflow `{execution.workflow}` asks for the `{request.type}` it works for itself.",
+                    code="waits_for_itself",
+                    hint="Give what it asks for another name.",
+                )
+            return asked
+
+        asked = transacted(self._platform.store, work)
         self._platform.signals.nudge()
-        return asked.resource_id
+        return asked
 
     def submit_spec(self, execution: Execution, step: str, request: SubmittedSpec) -> ApplicationId:
         submission = application_service.submit(
@@ -88,6 +104,16 @@ class PlatformRequests:
             found = applications.find(tx, submission.application, submission.environment)
         assert found is not None
         return found.id
+
+
+def _check_depth(chain: list[str]) -> None:
+    """Refuse workflows that call each other without end."""
+    if len(chain) > _DEEPEST:
+        raise Invalid(
+            f"Workflows call each other more than {_DEEPEST} deep: {' → '.join(chain)}.",
+            code="too_deep",
+            hint="Does a workflow call itself? Let a condition (`if`) end it.",
+        )
 
 
 def actor_of(execution: Execution) -> Actor:

@@ -10,6 +10,8 @@ from engine.store import executions, leavings, steps
 from engine.store.bulk import Bulk, Row
 from engine.store.database import Transaction
 from engine.store.records import (
+    RETRY,
+    AttemptBegun,
     Change,
     ExecutionEnded,
     ExecutionWaits,
@@ -39,7 +41,12 @@ _WAIT_STEP = Bulk(
 _RESUME_STEP = Bulk(step_runs, (), keys=_PLACE, fixed={"state": StepState.RUNNING.value, "wake_at": None, "reason": ""})
 _RESOLVE_INPUTS = Bulk(executions_table, ("inputs_sealed", "total_steps"), keys=("id",))
 _ADVANCE = Bulk(executions_table, ("sequence",), keys=("id",), adds=("completed_steps", "failed_steps"))
-_IN_ORDER = (_RESOLVE_INPUTS, _FINISH_STEP, _INSERT_STEP, _WAIT_STEP, _RESUME_STEP, _ADVANCE)
+_DONE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
+_BEGIN_ATTEMPT = Bulk(executions_table, ("completed_steps",), keys=("id",))
+_IN_ORDER = (
+    _RESOLVE_INPUTS, _BEGIN_ATTEMPT, _INSERT_STEP, _RESUME_STEP, _WAIT_STEP, _FINISH_STEP, _ADVANCE
+)  # fmt: skip
+"""One record may begin a step, put it to sleep and end it."""
 
 
 class Batch:
@@ -55,10 +62,10 @@ class Batch:
             finished = failed = 0
             for change in record.changes:
                 self._collect(record.execution.id, change)
-                finished += isinstance(change, StepSkipped) or (
-                    isinstance(change, StepFinished) and change.state is StepState.SUCCEEDED
+                finished += isinstance(change, StepSkipped | StepFinished) and change.state in _DONE
+                failed += (
+                    isinstance(change, StepFinished) and change.state is StepState.FAILED and change.reason != RETRY
                 )
-                failed += isinstance(change, StepFinished) and change.state is StepState.FAILED
             advanced = {"id": record.execution.id, "sequence": record.sequence}
             self._add(_ADVANCE, {**advanced, "completed_steps": finished, "failed_steps": failed})
         for statement in _IN_ORDER:
@@ -83,6 +90,8 @@ class Batch:
             case InputsResolved(inputs, total_steps):
                 sealed = executions.seal_inputs(tx, inputs)
                 self._add(_RESOLVE_INPUTS, {"id": execution_id, "inputs_sealed": sealed, "total_steps": total_steps})
+            case AttemptBegun(kept):
+                self._add(_BEGIN_ATTEMPT, {"id": execution_id, "completed_steps": kept})
             case ExecutionWaits() | ExecutionEnded():
                 pass  # written by `_ends`, once the steps stand
 

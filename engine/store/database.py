@@ -11,13 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.store.sealing import Sealer
 from engine.store.types import database_now
 
 DatabaseFailure = DBAPIError
 """What the driver raises: an outage, a broken connection, a refused row."""
+DatabaseAway = OperationalError
+"""Of these, what is not the fault of the data and may pass."""
 
 
 @dataclass(frozen=True)

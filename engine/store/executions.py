@@ -141,6 +141,18 @@ def child(tx: Transaction, parent_id: ExecutionId, parent_step: str) -> Executio
     return None if value is None else ExecutionId(value)
 
 
+def lineage(tx: Transaction, execution_id: ExecutionId) -> list[str]:
+    """The workflows of the executions that led to this one, its own last."""
+    names: list[str] = []
+    current: int | None = execution_id
+    while current is not None:
+        query = sa.select(executions.c.workflow, executions.c.parent_id).where(executions.c.id == current)
+        row = tx.connection.execute(query).one()
+        names.insert(0, row.workflow)
+        current = row.parent_id
+    return names
+
+
 def get(tx: Transaction, execution_id: ExecutionId, *, lock: bool = False) -> Execution | None:
     query = SELECT.where(executions.c.id == execution_id)
     if lock and tx.postgresql:

@@ -7,6 +7,9 @@ from engine.domain.resource import RunEnd
 from engine.domain.runs import Execution, Outputs
 from engine.domain.values import Json, JsonObject
 
+RETRY = "retry"
+"""The reason of a failed try that another one follows, and of the pause between the two."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
@@ -73,6 +76,13 @@ class InputsResolved:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptBegun:
+    """Another attempt of the execution, and how many finished steps it keeps."""
+
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionWaits:
     """Nothing of the execution is at work: it is asleep until its earliest wait is over."""
 
@@ -95,6 +105,7 @@ Change = (
     | StepWaits
     | StepResumed
     | InputsResolved
+    | AttemptBegun
     | ExecutionWaits
     | ExecutionEnded
 )
