@@ -8,7 +8,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from cli.reference_schema import COLUMNS, as_schema, rows
 from cli.reference_text import code, page, sentence, table
 from cli.text import as_object, as_objects, as_text
-from engine.domain.values import JsonObject
+from engine.domain.values import Json, JsonObject
 
 _EVERYWHERE = frozenset({"--help", "--install-completion", "--show-completion"})
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -58,7 +58,8 @@ def rest(openapi: JsonObject) -> str:
 
 def _noun(tag: JsonObject, openapi: JsonObject) -> str:
     name = as_text(tag.get("name"))
-    routes = [_route(*route) for route in _routes(openapi) if _owner(route[2]) == name]
+    known = as_object(as_object(openapi.get("components")).get("schemas"))
+    routes = [_route(*route, known) for route in _routes(openapi) if _owner(route[2]) == name]
     return "\n\n".join([f"## {name.capitalize()}", as_text(tag.get("description")), *routes])
 
 
@@ -75,12 +76,30 @@ def _routes(openapi: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
                 yield method.upper(), path, as_object(as_object(operations)[method])
 
 
-def _route(method: str, path: str, operation: JsonObject) -> str:
+def _named(schema: Json, known: JsonObject) -> Json:
+    """The schema with the component that it refers to in its place: parameters refer only to lists of words."""
+    if isinstance(schema, list):
+        return [_named(one, known) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    target = as_text(schema.get("$ref")).rpartition("/")[2]
+    return {
+        **as_object(known.get(target)),
+        **{key: _named(value, known) for key, value in schema.items() if key != "$ref"},
+    }
+
+
+def _route(method: str, path: str, operation: JsonObject, known: JsonObject) -> str:
     parameters = [
         (
             code(as_text(one.get("name"))),
             as_text(one.get("in")),
-            *rows({"properties": {"x": one.get("schema")}, "required": ["x"] if one.get("required") else []})[0][1:3],
+            *rows(
+                {
+                    "properties": {"x": _named(one.get("schema"), known)},
+                    "required": ["x"] if one.get("required") else [],
+                }
+            )[0][1:3],
             sentence(as_text(one.get("description"))),
         )
         for one in as_objects(operation.get("parameters"))
