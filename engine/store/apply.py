@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine.domain.event import Event
 from engine.domain.execution import ExecutionState, StepState, WaitKind
@@ -22,6 +23,7 @@ from engine.store.records import (
 from engine.store.settling import Choose, EndedRun, settle_runs
 from engine.store.tables import executions as table
 from engine.store.tables import step_runs
+from engine.store.types import database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ class _Standing:
 
 
 def _lock(tx: Transaction, ids: Sequence[ExecutionId]) -> dict[ExecutionId, _Standing]:
-    query = _LOCKED if tx.postgresql else _READ
-    found = tx.connection.execute(query, {"ids": sorted(ids)}).all()
+    found = tx.connection.execute(_LOCKED if tx.postgresql else _READ, {"ids": sorted(ids)}).all()
+    if tx.postgresql and found:
+        tx.knows(found[0].now)
     running = ExecutionState.RUNNING.value
     return {ExecutionId(row.id): _Standing(row.fence, row.sequence, row.state == running) for row in found}
 
@@ -69,7 +72,13 @@ def _lock(tx: Transaction, ids: Sequence[ExecutionId]) -> dict[ExecutionId, _Sta
 _READ = sa.select(table.c.id, table.c.fence, table.c.sequence, table.c.state).where(
     table.c.id.in_(sa.bindparam("ids", expanding=True))
 )
-_LOCKED = _READ.order_by(table.c.id).with_for_update()
+_LOCKED = (
+    sa.select(table.c.id, table.c.fence, table.c.sequence, table.c.state, database_now().label("now"))
+    .where(table.c.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.BigInteger))))
+    .order_by(table.c.id)
+    .with_for_update()
+)
+"""One statement for every size of batch, which the server prepares once; the clock comes along."""
 
 
 _END = Bulk(

@@ -37,6 +37,10 @@ class Transaction:
             return datetime.now(UTC)
         return self.connection.execute(sa.select(database_now())).scalar_one()
 
+    def knows(self, now: datetime) -> None:
+        """A statement has brought the database's clock along: it need not be asked for."""
+        self.__dict__.setdefault("now", now)
+
     @property
     def postgresql(self) -> bool:
         return self.connection.dialect.name == "postgresql"
