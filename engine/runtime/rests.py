@@ -82,7 +82,7 @@ class Rests:
                     kind, reason = WaitKind.PERSON, message
         except InnominatusError as error:
             problems = "; ".join(str(problem) for problem in getattr(error, "problems", ()))
-            told = self._masker.mask(f"{error.message} {problems} {error.hint}".strip())
+            told = self._masker.mask(f"{problems or error.message} {error.hint}".strip())
             final = not isinstance(error, Unavailable)
             self.fail(step, position, number, Failed(told, reason=error.family, final=final), log=log)
             return
