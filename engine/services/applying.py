@@ -246,8 +246,8 @@ def _start(
     retried = {
         resource.id for key, resource in applied.now.items() if resource.awaits_turn and resource != before.get(key)
     }
-    unblock(tx, locked, retried)
-    reconsider(tx, locked, [resource.id for resource in touched])
+    unblock(tx, locked, retried, actor=str(actor))
+    reconsider(tx, locked, [resource.id for resource in touched], actor=str(actor))
     return start_ready(tx, locked, [resource.id for resource in touched], actor=str(actor))
 
 

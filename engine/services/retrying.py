@@ -25,7 +25,7 @@ def restart(tx: Transaction, resource: Resource, run: Execution | None, *, actor
             hint="It goes on by itself when they are done; its details show which they are.",
         )
     locked = {resource.id: resource}
-    unblock(tx, locked, [resource.id])
+    unblock(tx, locked, [resource.id], actor=str(actor))
     same = (
         run is not None
         and run.operation is resource.pending

@@ -51,8 +51,8 @@ def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -
             locked[rid] = _settled(locked[rid], run.end, choose)
     moved = [rid for rid in own if locked[rid] != before[rid]]
     candidates = own | _after_success(tx, locked, before, moved, choose=choose)
-    stuck = {rid for rid in moved if _failed(locked[rid])}
-    stuck |= {b for _, b in dependencies.dependencies(tx, own) if _failed(locked[b])}
+    stuck = {rid for rid in moved if _in_the_way(locked[rid])}
+    stuck |= {b for _, b in dependencies.dependencies(tx, own) if _in_the_way(locked[b])}
     _after_failure(tx, locked, sorted(stuck))
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
     events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
@@ -100,8 +100,8 @@ def settle_resolved(
     before = dict(locked)
     locked[resource_id] = resolve(locked[resource_id], as_state=as_state)
     resources.save(tx, [locked[resource_id]])
-    unblock(tx, locked, [resource_id])
-    before.update({rid: resource for rid, resource in locked.items() if rid not in before})
+    unblock(tx, locked, [resource_id], actor=actor)
+    before = {**locked, resource_id: before[resource_id]}
     candidates = _after_success(tx, locked, before, [resource_id], choose=choose)
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before.get(rid)])
     events.record(tx, [state_event(locked[rid], actor) for rid in sorted(locked) if _state_moved(locked, before, rid)])
@@ -125,9 +125,10 @@ def _settled(resource: Resource, end: RunEnd, choose: Choose) -> Resource:
     return _renewed(after, pending, choose, repeats=pending is end.operation)
 
 
-def _failed(resource: Resource) -> bool:
-    """Failed for good, unless a person acts."""
-    return resource.state is ResourceState.FAILED and not resource.awaits_turn
+def _in_the_way(resource: Resource) -> bool:
+    """Who needs it waits for a person: it has failed for good, or a person said that it is gone."""
+    gone = resource.state is ResourceState.TERMINATED and resource.pending is None
+    return gone or (resource.state is ResourceState.FAILED and not resource.awaits_turn)
 
 
 def _renewed(resource: Resource, pending: Operation, choose: Choose, *, repeats: bool) -> Resource:
@@ -220,24 +221,29 @@ def _waiting_for(tx: Transaction, locked: dict[ResourceId, Resource], root: Reso
     return waiting
 
 
-def unblock(tx: Transaction, locked: dict[ResourceId, Resource], roots: Iterable[ResourceId]) -> None:
+def unblock(tx: Transaction, locked: dict[ResourceId, Resource], roots: Iterable[ResourceId], *, actor: str) -> None:
     """What `roots` blocked is free to wait again, unless something else it waits for has failed. Saves its changes."""
     roots = set(roots)
     closure = dependencies.closure_of_dependants(tx, roots) | {b for _, b in dependencies.dependencies(tx, roots)}
     locked.update(resources.lock(tx, closure - set(locked)))
-    _free(tx, locked, {rid for rid in closure if locked[rid].blocked_by in roots}, besides=roots)
+    before = dict(locked)
+    besides = {root for root in roots if locked[root].state is not ResourceState.TERMINATED}
+    _free(tx, locked, {rid for rid in closure if locked[rid].blocked_by in roots}, besides=besides)
+    events.record(tx, [state_event(locked[rid], actor) for rid in sorted(before) if _state_moved(locked, before, rid)])
 
 
-def reconsider(tx: Transaction, locked: dict[ResourceId, Resource], ids: Iterable[ResourceId]) -> None:
+def reconsider(tx: Transaction, locked: dict[ResourceId, Resource], ids: Iterable[ResourceId], *, actor: str) -> None:
     """The dependencies of `ids` were written anew: what they no longer wait for blocks them no more. Saves changes."""
     ids = set(ids)
     roots = {root for rid in ids if (root := locked[rid].blocked_by) is not None}
     locked.update(resources.lock(tx, roots - set(locked)))
     freed: set[ResourceId] = set()
     for root in sorted(roots):
-        waiting = _waiting_for(tx, locked, root) if _failed(locked[root]) else set[ResourceId]()
+        waiting = _waiting_for(tx, locked, root) if _in_the_way(locked[root]) else set[ResourceId]()
         freed |= {rid for rid in ids - waiting if locked[rid].blocked_by == root}
+    before = dict(locked)
     _free(tx, locked, freed)
+    events.record(tx, [state_event(locked[rid], actor) for rid in sorted(before) if _state_moved(locked, before, rid)])
 
 
 def _free(
@@ -257,7 +263,7 @@ def _free(
     late = resources.lock(tx, other - set(locked))
     locked.update(late)
     before.update(late)
-    _after_failure(tx, locked, [rid for rid in sorted(other) if _failed(locked[rid])])
+    _after_failure(tx, locked, [rid for rid in sorted(other) if _in_the_way(locked[rid])])
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from engine.domain.execution import WaitKind
 from engine.domain.runs import Execution
+from engine.services import resources
 from engine.store import claims, executions, repair, steps
 from engine.store.apply import apply_records
 from engine.store.database import Store
@@ -15,6 +16,7 @@ from engine.store.executions import NewExecution
 from engine.store.records import ExecutionWaits, Record, StepStarted, StepWaits
 from engine.store.tables import executions as execution_table
 from engine.store.tables import step_runs
+from tests.support.platforms import ME
 from tests.support.platforms_by_hand import ByHand, by_hand, reads, spec
 
 
@@ -165,3 +167,28 @@ def test_an_orphaned_deletion_holds_what_it_uses_until_it_is_retried(hand: ByHan
     hand.retry("workload/app")
     hand.finish_all()
     assert set(hand.states().values()) == {"terminated"}
+
+
+def test_what_is_gone_keeps_those_that_need_it_blocked_until_it_is_wanted_again(hand: ByHand) -> None:
+    source = spec("app", {"aa": "1", "bb": reads("aa")})
+    hand.submit(source)
+    hand.end("thing/app.aa", "failed")
+    gone = hand.resource("thing/app.aa").id
+    resources.resolve(hand.house.platform, ME, gone, as_="gone")
+    assert hand.take() == []
+    blocked = hand.resource("thing/app.bb")
+    assert (blocked.state, blocked.blocked_by) == ("blocked", gone)
+    assert hand.submit(source) == ["create thing/app.aa"]
+    hand.finish_all()
+    assert set(hand.states().values()) == {"active"}
+
+
+def test_the_timeline_tells_that_a_retry_unblocked(hand: ByHand) -> None:
+    hand.submit(spec("app", {"aa": "1", "bb": reads("aa")}))
+    hand.end("thing/app.aa", "failed")
+    hand.retry("thing/app.aa")
+    hand.finish_all()
+    blocked = hand.resource("thing/app.bb").id
+    mine = [fact.kind for fact in hand.house.events() if fact.resource_id == blocked]
+    told = [kind.removeprefix("resource.") for kind in mine if kind.startswith("resource.")]
+    assert told == ["requested", "blocked", "requested", "provisioning", "active"]
