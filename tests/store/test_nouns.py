@@ -1,0 +1,130 @@
+"""Applications, specs and the graph as the store keeps them."""
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from engine.domain.application import Application
+from engine.domain.graph import EdgeKind, NodeKind
+from engine.store import applications, graph
+from engine.store.database import DatabaseAway, Store
+from engine.store.tables import executions, graph_edges, metadata
+from tests.support.platforms_by_hand import by_hand, reads, spec
+
+
+def test_two_who_make_an_application_at_once_get_the_same(store: Store) -> None:
+    found: list[Application] = []
+    barrier = threading.Barrier(4)
+
+    def work() -> None:
+        barrier.wait(10)
+        with store.begin() as tx:
+            found.append(applications.ensure(tx, "app", "default", actor="user:me"))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(found) == 4
+    assert len({application.id for application in found}) == 1
+
+
+def test_the_same_document_again_is_the_same_version(store: Store) -> None:
+    with store.begin() as tx:
+        application = applications.ensure(tx, "app", "default", actor="user:me")
+        made = [
+            applications.add_spec(tx, application.id, text, digest=text, actor="user:me").version
+            for text in ("a", "a", "b", "b", "a")
+        ]
+    assert made == [1, 1, 2, 2, 3], "only the newest version counts: an older document may be wanted again"
+
+
+def test_a_past_moment_shows_the_graph_as_it_was(store: Store) -> None:
+    root, thing = (NodeKind.APPLICATION, "1"), (NodeKind.RESOURCE, "7")
+    with store.begin() as tx:
+        before = tx.now
+        ids = graph.put_nodes(tx, {root: "app", thing: "thing/app.aa"})
+        graph.put_edges(tx, [(ids[root], EdgeKind.CONTAINS, ids[thing])])
+    with store.begin() as tx:
+        held = tx.now
+    with store.begin() as tx:
+        graph.end_nodes(tx, [thing])
+    with store.read() as tx:
+        assert graph.around(tx, root, at=before - timedelta(seconds=1)).nodes == ()
+        then, now = graph.around(tx, root, at=held), graph.around(tx, root)
+    assert ([node.name for node in then.nodes], len(then.edges)) == (["app", "thing/app.aa"], 1)
+    assert ([node.name for node in now.nodes], len(now.edges)) == (["app"], 0)
+
+
+def test_a_node_that_ended_and_is_wanted_again_is_another_one(store: Store) -> None:
+    thing = (NodeKind.RESOURCE, "7")
+    with store.begin() as tx:
+        first = graph.put_nodes(tx, {thing: "x"})
+        assert graph.put_nodes(tx, {thing: "x"}) == first
+        graph.end_nodes(tx, [thing])
+        assert graph.put_nodes(tx, {thing: "x"}) != first
+
+
+def test_an_edge_that_holds_is_not_made_twice(store: Store) -> None:
+    with store.begin() as tx:
+        a, b = graph.put_nodes(tx, {(NodeKind.SPEC, "1"): "a", (NodeKind.RESOURCE, "1"): "b"}).values()
+        for _ in range(3):
+            graph.put_edges(tx, [(a, EdgeKind.CONTAINS, b), (a, EdgeKind.CONTAINS, b)])
+        assert tx.connection.execute(sa.select(sa.func.count()).select_from(graph_edges)).scalar_one() == 1
+
+
+def counts(store: Store) -> dict[str, int]:
+    with store.read() as tx:
+        return {
+            table.name: tx.connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        }
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_full_disk_refuses_a_submission_whole_and_lets_it_in_when_there_is_room(store: Store, tmp_path: Path) -> None:
+    hand = by_hand(store, tmp_path)
+    full = True
+
+    def limit(connection: sa.Connection) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages if full else 1_000_000}")
+
+    event.listen(store.engine, "begin", limit)
+    before = counts(store)
+    source = spec("app", {f"n{number:03}": "x" * 200 for number in range(300)})
+    with pytest.raises(DatabaseAway, match="full"):
+        hand.submit(source)
+    assert counts(store) == before
+    full = False
+    assert len(hand.submit(source)) == 300
+
+
+def test_the_claim_finds_what_is_ready_by_its_partial_index(store: Store) -> None:
+    row = {
+        "provider": "p", "digest": "d", "workflow": "w", "fair_key": "k", "fair_tag": 1.0, "state": "succeeded",
+    }  # fmt: skip
+    with store.begin() as tx:
+        rows = [{**row, "created_at": tx.now} for _ in range(10_000)]
+        tx.connection.execute(sa.insert(executions), rows)
+        tx.connection.execute(sa.insert(executions), [{**rows[0], "state": "pending", "ready_at": tx.now}] * 10)
+        tx.connection.exec_driver_sql("ANALYZE")
+    explain = "EXPLAIN " if store.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+    with store.read() as tx:
+        query = sa.text(explain + "select id from executions where ready_at <= :now order by fair_tag, id limit 8")
+        plan = "\n".join(str(tuple(row)) for row in tx.connection.execute(query, {"now": "2999-01-01"}))
+        count = sa.text(explain + "select fair_key, count(*) from executions where state = 'running' group by fair_key")
+        running = "\n".join(str(tuple(row)) for row in tx.connection.execute(count))
+    assert "ix_executions_ready" in plan
+    assert "ix_executions_running" in running
+
+
+def test_a_spec_of_the_greatest_size_is_taken_in(store: Store, tmp_path: Path) -> None:
+    hand = by_hand(store, tmp_path)
+    many = {f"n{number:03}": reads(f"n{number - 1:03}") if number % 2 else "1" for number in range(1000)}
+    assert len(hand.submit(spec("app", many))) == 500

@@ -1,0 +1,132 @@
+"""Secrets at rest: opened with the right key and in the right place only, and nowhere in the database as they are."""
+
+import stat
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from engine.domain.runs import Outputs
+from engine.errors import Invalid, Unavailable
+from engine.store import executions
+from engine.store.database import Store, open_engine
+from engine.store.executions import NewExecution
+from engine.store.sealing import Sealer, key_from_file, parse_key
+from engine.store.tables import metadata
+from tests.support.platforms import KEY, House, running_platform
+from tests.support.providers import kind, script, workflow, write_provider
+
+CANARY = "canary-5up3rs3cr3t"
+
+
+def test_another_key_is_told_as_such() -> None:
+    sealed = Sealer(KEY).seal(b"x", "a.b")
+    with pytest.raises(Unavailable) as told:
+        Sealer(bytes(32)).open(sealed, "a.b")
+    assert told.value.code == "wrong_secret_key"
+
+
+def test_a_value_that_was_moved_to_another_column_is_refused() -> None:
+    sealer = Sealer(KEY)
+    with pytest.raises(Unavailable):
+        sealer.open(sealer.seal(b"x", "resources.params"), "resources.outputs")
+
+
+def test_not_a_single_byte_may_be_changed_or_cut() -> None:
+    sealer = Sealer(KEY)
+    sealed = sealer.seal(b"value", "a.b")
+    for place in range(1, len(sealed)):
+        changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
+        for bad in (changed, sealed[:place]):
+            with pytest.raises(Unavailable):
+                sealer.open(bad, "a.b")
+    assert sealer.open(sealed, "a.b") == b"value"
+
+
+def test_equal_values_are_sealed_unlike_each_other_and_have_equal_fingerprints() -> None:
+    sealer = Sealer(KEY)
+    assert sealer.seal(b"x", "a") != sealer.seal(b"x", "a")
+    assert sealer.fingerprint(b"x") == Sealer(KEY).fingerprint(b"x") != Sealer(bytes(32)).fingerprint(b"x")
+
+
+def test_the_key_file_is_its_owners_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    key = key_from_file(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert key_from_file(path) == key
+    assert len(key) == 32
+
+
+@pytest.mark.parametrize("text", ["", "short", "!!!", "A" * 42, "ü" * 44, "A" * 64])
+def test_a_bad_key_is_refused_with_the_way_to_make_one(text: str, tmp_path: Path) -> None:
+    with pytest.raises(Invalid) as told:
+        parse_key(text)
+    assert "urlsafe_b64encode" in told.value.hint
+    (tmp_path / "secret.key").write_text(text)
+    with pytest.raises(Invalid):
+        key_from_file(tmp_path / "secret.key")
+
+
+def test_a_store_opened_with_another_key_says_so(store: Store, database_url: str) -> None:
+    new = NewExecution("p", "d", "w", "k", "user:me", inputs=Outputs({"x": 1}))
+    with store.begin() as tx:
+        (made,) = executions.queue(tx, [new])
+    other = Store(open_engine(database_url, pool_size=1), Sealer(bytes(32)))
+    with other.read() as tx, pytest.raises(Unavailable) as told:
+        executions.get(tx, made)
+    other.close()
+    assert told.value.code == "wrong_secret_key"
+
+
+def secret_provider(folder: Path) -> Path:
+    make = workflow(
+        [
+            script(
+                "make",
+                'echo "the log says $PARAM_TOKEN"; mkdir kept; echo "$PARAM_TOKEN" > kept/file\n'
+                'echo "password=$PARAM_TOKEN" >> "$INNOMINATUS_OUTPUT"',
+                artifacts=["kept"],
+            )
+        ],
+        parameters=[{"name": "token", "type": "string", "secret": True}],
+        outputs={"password": {"value": "{{ steps.make.outputs.password }}", "secret": True}},
+    )
+    golden = workflow(
+        [script("again", 'echo "$PARAM_TOKEN"')], parameters=[{"name": "token", "type": "string", "secret": True}]
+    )
+    kinds = {"vault": kind("make"), "workload": kind("noop", update="noop")}
+    return write_provider(folder, kinds=kinds, workflows={"make": make}, golden={"use-token": golden})
+
+
+def stored(store: Store, folder: Path) -> bytes:
+    """Every byte of an SQLite database with its log, every column of a PostgreSQL one as text."""
+    if store.engine.dialect.name == "sqlite":
+        return b"".join(path.read_bytes() for path in sorted(folder.glob("innominatus.db*")))
+    found: list[str] = []
+    with store.read() as tx:
+        for table in metadata.sorted_tables:
+            rows = tx.connection.execute(sa.text(f'select t::text from "{table.name}" t')).scalars()
+            found += rows
+    return "\n".join(found).encode()
+
+
+def test_no_secret_stands_in_the_database_as_it_is(store: Store, tmp_path: Path) -> None:
+    source = (
+        "apiVersion: score.dev/v1b1\nmetadata: {name: app}\n"
+        f"containers: {{main: {{image: v1, variables: {{TOKEN: {CANARY}, OTHER: '${{resources.safe.password}}'}}}}}}\n"
+        f"resources: {{safe: {{type: vault, params: {{token: {CANARY}}}}}}}\n"
+    )
+    with running_platform(store, tmp_path / "house", [secret_provider(tmp_path / "team")]) as house:
+        house.submit(source)
+        safe = house.resource_in("vault/app.safe", "active")
+        house.resource_in("workload/app", "active")
+        house.run("use-token", token=CANARY)
+        _reads_the_secret(house, safe.outputs)
+        found = stored(store, tmp_path)
+    assert b"vault" in found, "this is the right database"
+    variants = [CANARY.encode(), CANARY.encode().hex().encode(), CANARY[7:].encode()]
+    assert [variant for variant in variants if variant in found] == []
+
+
+def _reads_the_secret(house: House, outputs: object) -> None:
+    assert outputs == {"password": CANARY}, house.told()
