@@ -10,8 +10,9 @@ from sqlalchemy import event
 
 from engine.domain.application import Application
 from engine.domain.graph import EdgeKind, NodeKind
+from engine.errors import Unavailable
 from engine.store import applications, graph
-from engine.store.database import DatabaseAway, Store
+from engine.store.database import Store
 from engine.store.tables import executions, graph_edges, metadata
 from tests.support.platforms_by_hand import by_hand, reads, spec
 
@@ -98,8 +99,9 @@ def test_a_full_disk_refuses_a_submission_whole_and_lets_it_in_when_there_is_roo
     event.listen(store.engine, "begin", limit)
     before = counts(store)
     source = spec("app", {f"n{number:03}": "x" * 200 for number in range(300)})
-    with pytest.raises(DatabaseAway, match="full"):
+    with pytest.raises(Unavailable) as told:
         hand.submit(source)
+    assert told.value.code == "database_unavailable"
     assert counts(store) == before
     full = False
     assert len(hand.submit(source)) == 300
