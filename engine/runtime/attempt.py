@@ -1,5 +1,6 @@
 """One attempt of one step, from its rendered config to its outcome. What executors raise is understood here."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -137,11 +138,18 @@ def _succeeded(
 ) -> Outcome:
     checked = accepted(outputs, max_bytes=workshop.output_bytes)
     named = (secret | set(attempt.step.secret_outputs)) & checked.keys()
+    named |= {name for name, value in checked.items() if _holds_secret(attempt.masker, value)}
     for name in named:
         add_masks(attempt.masker, checked[name])
     made = context.made_workspace
     archive = workshop.workspaces.collect(made, attempt.step.artifacts) if made else None
     return Succeeded(Outputs(checked, frozenset(named)), archive)
+
+
+def _holds_secret(masker: Masker, value: Json) -> bool:
+    """Whether a known secret has found its way into the value."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return masker.mask(text) != text
 
 
 def add_masks(masker: Masker, value: Json) -> None:
