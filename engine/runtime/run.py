@@ -24,7 +24,7 @@ from engine.runtime.inputs import bound, subject_of
 from engine.runtime.ledger import Abandoned, Ledger
 from engine.runtime.progress import INTERRUPTED, Progress
 from engine.runtime.rests import Rests
-from engine.steps.base import Person, Resumed, Suspend
+from engine.steps.base import Person, Resumed, StepCancelled, Suspend
 from engine.steps.masking import Masker
 from engine.steps.step_log import StepLog
 from engine.store import leavings, steps
@@ -42,6 +42,7 @@ from engine.store.records import (
 
 logger = structlog.get_logger()
 _MOST_PARALLEL = 8
+_DATABASE_PAUSE_SECONDS = 0.5
 
 
 class Run:
@@ -246,7 +247,13 @@ class Run:
         )
 
     def _bundle(self, execution: Execution) -> Path:
-        return self._bench.providers.folder(execution.digest)
+        """The provider's files; while the database is away the step waits for them, as its record would."""
+        while True:
+            try:
+                return self._bench.providers.folder(execution.digest)
+            except DatabaseAway:
+                if self._token.wait(_DATABASE_PAUSE_SECONDS):
+                    raise StepCancelled from None
 
     def _artifacts(self) -> Mapping[int, bytes]:
         """What steps left for later ones; nothing is read when no step declares any.
