@@ -61,13 +61,14 @@ def follow_execution(api: Api, execution_id: int, *, quiet: bool) -> JsonObject:
             found = api.get(f"/api/workflows/{execution_id}")
             steps = as_objects(found.get("steps"))
             board.show([{"resource": f"step {shown(s.get('step_name'))}", "state": s.get("status")} for s in steps])
-            asks = any(_asks_a_person(step) for step in steps)
+            asks = any(asks_a_person(step) for step in steps)
             if as_text(found.get("status")) in {"succeeded", "failed", "cancelled"} or asks:
                 return found
             time.sleep(_PAUSE)
 
 
-def _asks_a_person(step: JsonObject) -> bool:
+def asks_a_person(step: JsonObject) -> bool:
+    """Whether the step waits until a person continues it."""
     waits = step.get("waits_for")
     return step.get("status") == "waiting" and isinstance(waits, dict) and waits.get("kind") == "person"
 

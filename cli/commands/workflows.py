@@ -203,7 +203,7 @@ def _inputs(file: Path | None) -> JsonObject:
 
 def _answer(ctx: typer.Context, done: JsonObject, words: str, execution: int | None) -> None:
     """Say what was started; follow it to its end where `execution` is given."""
-    from cli.progress import follow_execution
+    from cli.progress import asks_a_person, follow_execution
 
     session = session_of(ctx)
     if not execution:
@@ -214,7 +214,7 @@ def _answer(ctx: typer.Context, done: JsonObject, words: str, execution: int | N
     with session.api() as api:
         ended = follow_execution(api, execution, quiet=not session.plain)
     session.show(ended, lambda: print_execution(ended))
-    if ended.get("status") == "waiting":
+    if any(asks_a_person(step) for step in as_objects(ended.get("steps"))):
         note(f"It waits for a person: innominatus-ctl workflow continue {execution}")
     if ended.get("status") in {"failed", "cancelled"}:
         note(f"Look closer: innominatus-ctl workflow logs {execution}")

@@ -94,6 +94,8 @@ def fetch(
             if time.monotonic() > limit + _POLL:
                 raise RetryLater(f"{shown(url)} did not answer within {timeout:g} s.") from None
             continue
+        if isinstance(result, Exception) and time.monotonic() >= context.deadline:
+            raise StepTimeout(f"{shown(url)} did not answer within the step's time.") from result
         if isinstance(result, Exception):
             raise _translated(result, url, timeout) from result
         return result
