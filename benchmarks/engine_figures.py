@@ -4,6 +4,8 @@ import statistics
 import time
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from benchmarks.platforms import ACTOR, running
 from cli.compose import Running
 from engine.domain.execution import ExecutionState
@@ -11,6 +13,7 @@ from engine.domain.runs import Outputs
 from engine.services import applications, catalog
 from engine.store import executions
 from engine.store.executions import NewExecution
+from engine.store.tables import executions as table
 
 _SPEC = """\
 apiVersion: score.dev/v1b1
@@ -83,10 +86,14 @@ def _request(platform: Running, count: int) -> int:
 
 
 def _drain(platform: Running, wanted: int) -> None:
+    """Wait until nothing is queued or running, then see that every one has succeeded."""
+    unfinished = sa.exists().where(table.c.ready_at.is_not(None))
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with platform.platform.store.read() as tx:
-            if executions.counts(tx).get(ExecutionState.SUCCEEDED, 0) >= wanted:
+            if not tx.connection.execute(sa.select(unfinished)).scalar_one():
+                if executions.counts(tx).get(ExecutionState.SUCCEEDED, 0) != wanted:
+                    raise RuntimeError("not every execution has succeeded")
                 return
         time.sleep(0.02)
     raise TimeoutError("the executions did not end within 120 s")

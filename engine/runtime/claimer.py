@@ -15,6 +15,7 @@ from engine.store import claims
 from engine.store.database import DatabaseFailure, Store, Transaction
 
 logger = structlog.get_logger()
+_PACE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Claimer:
         self._waiting: deque[Held] = deque()
         self._held: dict[ExecutionId, Held] = {}
         self._running = 0
+        self._ends: deque[tuple[float, int]] = deque()
         self._closed = False
         self._hands_off_until = 0.0
 
@@ -101,11 +103,18 @@ class Claimer:
         return [Held(claim, Token(), since) for claim in fresh]
 
     def take(self, tx: Transaction, ended: int) -> list[Held]:
-        """Claim for the threads whose executions are ending in `tx`; `give` makes them known once it is committed."""
+        """Claim for the threads whose executions are ending in `tx`; `give` makes them known once it is committed.
+
+        Where many end in a short time, as many are claimed at once; where they take long, no more than have ended.
+        """
+        now = time.monotonic()
         with self._lock:
-            if self._closed:
+            self._ends.append((now, ended))
+            while now - self._ends[0][0] > _PACE_SECONDS:
+                self._ends.popleft()
+            if self._closed or len(self._waiting) >= ended:
                 return []
-            limit = min(ended, self._threads - len(self._waiting))
+            limit = min(sum(count for _, count in self._ends), self._threads) - len(self._waiting)
             busy = list(self._held)
         return self._claimed(tx, limit, busy) if limit > 0 else []
 
@@ -119,7 +128,8 @@ class Claimer:
         """The run of a claim has come to rest."""
         with self._lock:
             self._running -= 1
-            self._held.pop(held.claim.execution.id, None)
+            if self._held.get(held.claim.execution.id) is held:  # not when it is claimed anew already
+                del self._held[held.claim.execution.id]
 
     def held(self) -> list[Held]:
         with self._lock:

@@ -124,7 +124,8 @@ class Run:
                 self._masker.add(value)
         if execution.sequence == 0:
             progress.inputs = bound(execution, workflow, self._ends.subject)
-            self._ledger.add(InputsResolved(progress.inputs, len(workflow.steps)))
+            if progress.inputs != execution.inputs or len(workflow.steps) != execution.total_steps:
+                self._ledger.add(InputsResolved(progress.inputs, len(workflow.steps)))
         else:
             self._restore(progress)
         for value in progress.secret_values():

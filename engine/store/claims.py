@@ -1,8 +1,9 @@
 """Who works on what: claims, leases and fences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,11 +12,17 @@ from engine.domain.runs import Claim
 from engine.domain.values import ExecutionId
 from engine.errors import Unavailable
 from engine.store import fair_queue
+from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.executions import SELECT, execution_of
 from engine.store.tables import executions
 
 _PUT_OFF_SECONDS = 60.0
+_RUNNING = (
+    sa.select(executions.c.fair_key, sa.func.count().label("running"))
+    .where(executions.c.state == "running")
+    .group_by(executions.c.fair_key)
+)
 
 
 def claim(
@@ -25,7 +32,7 @@ def claim(
     limit: int,
     cap: int,
     lease: float,
-    busy: Iterable[ExecutionId] = (),
+    busy: Collection[ExecutionId] = (),
     take_over: bool = True,
 ) -> list[Claim]:
     """Take up to `limit` executions that are ready, at most `cap` running per fair key, for `lease` seconds.
@@ -34,38 +41,30 @@ def claim(
     The cap is fairness, not a limit to rely on: claims of the same moment on PostgreSQL do not see each other, so for
     that moment each worker may fill the cap by itself. Counting strictly would make all claims wait for each other.
     """
-    running = {
-        row.fair_key: row.running
-        for row in tx.connection.execute(
-            sa.select(executions.c.fair_key, sa.func.count().label("running"))
-            .where(executions.c.state == "running")
-            .group_by(executions.c.fair_key)
-        )
-    }
+    running = {row.fair_key: row.running for row in tx.connection.execute(_RUNNING)}
     full = sorted(key for key, count in running.items() if count >= cap)
-    query = sa.select(executions.c.id, executions.c.fair_key).where(executions.c.ready_at <= tx.now)
+    query = SELECT.where(executions.c.ready_at <= tx.now)
     if full:  # a run that is taken over counts already
         query = query.where(sa.or_(executions.c.fair_key.not_in(full), executions.c.state == "running"))
     if not take_over:
         query = query.where(executions.c.state != "running")
-    if held := sorted(busy):
-        query = query.where(executions.c.id.not_in(held))
+    if busy:
+        query = query.where(sa.not_(among(tx, executions.c.id, busy)))
     query = query.order_by(executions.c.fair_tag, executions.c.id).limit(limit)
     if tx.postgresql:
-        query = query.with_for_update(skip_locked=True)
-    chosen: list[int] = []
-    for row in tx.connection.execute(query):
+        query = query.with_for_update(of=executions, skip_locked=True)
+    chosen: list[Any] = []
+    for row in tx.connection.execute(query).all():
         running[row.fair_key] = running.get(row.fair_key, 0) + 1
         if running[row.fair_key] <= cap or row.fair_key in full:
-            chosen.append(row.id)
+            chosen.append(row)
     return _take(tx, chosen, worker=worker, lease=lease) if chosen else []
 
 
-def _take(tx: Transaction, chosen: Sequence[int], *, worker: str, lease: float) -> list[Claim]:
-    query = SELECT.where(executions.c.id.in_(chosen)).order_by(executions.c.fair_tag, executions.c.id)
+def _take(tx: Transaction, chosen: Sequence[Any], *, worker: str, lease: float) -> list[Claim]:
     claims: list[Claim] = []
     last_tag = 0.0
-    for row in tx.connection.execute(query).all():
+    for row in chosen:
         try:
             before = execution_of(tx, row)
         except Unavailable as error:
@@ -80,7 +79,7 @@ def _take(tx: Transaction, chosen: Sequence[int], *, worker: str, lease: float) 
         return []
     tx.connection.execute(
         sa.update(executions)
-        .where(executions.c.id.in_([claim.execution.id for claim in claims]))
+        .where(among(tx, executions.c.id, [claim.execution.id for claim in claims]))
         .values(
             state=ExecutionState.RUNNING.value,
             fence=executions.c.fence + 1,
@@ -110,7 +109,7 @@ def extend_leases(
     ids = sorted(fences)
     if not ids:
         return {}
-    mine = sa.and_(executions.c.id.in_(ids), executions.c.worker == worker, executions.c.state == "running")
+    mine = sa.and_(among(tx, executions.c.id, ids), executions.c.worker == worker, executions.c.state == "running")
     if tx.postgresql:  # in the journal's order: two statements that meet must not wait for each other in a circle
         tx.connection.execute(sa.select(executions.c.id).where(mine).order_by(executions.c.id).with_for_update())
     tx.connection.execute(sa.update(executions).where(mine).values(ready_at=tx.now + timedelta(seconds=lease)))

@@ -9,6 +9,8 @@ from engine.domain.values import ApplicationId, EventId, ExecutionId, ResourceId
 from engine.store.database import Transaction
 from engine.store.tables import events
 
+_INSERT = sa.insert(events)
+
 
 def record(tx: Transaction, facts: Iterable[Event]) -> None:
     rows = [
@@ -24,7 +26,7 @@ def record(tx: Transaction, facts: Iterable[Event]) -> None:
         for fact in facts
     ]
     if rows:
-        tx.connection.execute(sa.insert(events), rows)
+        tx.connection.execute(_INSERT, rows)
 
 
 def listed(

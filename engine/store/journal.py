@@ -82,6 +82,7 @@ class Journal(Generic[Held]):
         self._queue: deque[_Entry] = deque()
         self._condition = threading.Condition()
         self._last_size = 0
+        self._wanted = 1
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="journal", daemon=True)
 
@@ -108,7 +109,8 @@ class Journal(Generic[Held]):
             if self._stop.is_set():
                 raise Unavailable("The engine is stopping.", code="stopping")
             self._queue.append(entry)
-            self._condition.notify()
+            if len(self._queue) >= self._wanted:  # waking the journal for every record would cost more than writing it
+                self._condition.notify()
         return entry.wait()
 
     def _loop(self) -> None:
@@ -127,9 +129,11 @@ class Journal(Generic[Held]):
         """Wait a moment for the writers of the last batch, who have just been let go and will write again soon."""
         if self._last_size < 2:
             return
+        self._wanted = self._last_size
         deadline = time.monotonic() + _GATHER_SECONDS * self._last_size
-        while len(self._queue) < self._last_size and (left := deadline - time.monotonic()) > 0:
+        while len(self._queue) < self._wanted and (left := deadline - time.monotonic()) > 0:
             self._condition.wait(left)
+        self._wanted = 1
 
     def _next_batch(self) -> list[_Entry]:
         """At most one record per execution, in the order they came."""

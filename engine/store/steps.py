@@ -9,6 +9,7 @@ from engine.domain.execution import FINAL, ExecutionState, StepState, WaitKind
 from engine.domain.resource import AWAITS_TURN
 from engine.domain.runs import Outputs, StepRun
 from engine.domain.values import ExecutionId
+from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.sealed_outputs import seal, unseal
 from engine.store.tables import executions, resources, step_runs
@@ -84,7 +85,7 @@ def wake(tx: Transaction, kind: WaitKind, refs: Iterable[int]) -> int:
         waiting = sa.select(step_runs.c.execution_id).where(
             step_runs.c.state == StepState.WAITING.value,
             step_runs.c.wait_kind == kind.value,
-            step_runs.c.wait_ref.in_(wanted[start : start + 500]),
+            among(tx, step_runs.c.wait_ref, wanted[start : start + 500]),
         )
         ids = sorted(set(tx.connection.execute(waiting).scalars()))
         if ids:

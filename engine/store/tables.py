@@ -32,6 +32,10 @@ metadata = MetaData(
 )
 
 
+_ROOM = {"fillfactor": 70}
+"""Rows that change often keep room on their page, so that PostgreSQL need not touch their indexes."""
+
+
 def _text(name: str, default: str = "") -> Column[str]:
     return Column(name, String, nullable=False, server_default=default)
 
@@ -158,6 +162,7 @@ executions = Table(
     Column("finished_at", UtcDateTime),
     UniqueConstraint("parent_id", "parent_step"),
     sqlite_autoincrement=True,
+    postgresql_with=_ROOM,
 )
 Index(
     "ix_executions_ready",
@@ -191,13 +196,14 @@ step_runs = Table(
     Column("wait_ref", Identity),
     Column("wake_at", UtcDateTime),
     Column("memo_sealed", Sealed),
+    postgresql_with=_ROOM,
 )
 Index(
     "ix_step_runs_waiting",
     step_runs.c.wait_kind,
     step_runs.c.wait_ref,
-    sqlite_where=step_runs.c.state == "waiting",
-    postgresql_where=step_runs.c.state == "waiting",
+    sqlite_where=step_runs.c.wait_kind.is_not(None),
+    postgresql_where=step_runs.c.wait_kind.is_not(None),
 )
 
 step_logs = Table(

@@ -254,6 +254,7 @@ def _executions() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_executions"),
         sa.UniqueConstraint("parent_id", "parent_step", name="uq_executions_parent_id_parent_step"),
         sqlite_autoincrement=True,
+        postgresql_with={"fillfactor": 70},
     )
 
 
@@ -324,6 +325,7 @@ def _step_runs() -> None:
         sa.Column("wake_at", TIME),
         sa.Column("memo_sealed", sa.LargeBinary),
         sa.PrimaryKeyConstraint("execution_id", "position", "attempt", name="pk_step_runs"),
+        postgresql_with={"fillfactor": 70},
     )
 
 
@@ -349,7 +351,7 @@ def _partial_indexes() -> None:
     _partial("ix_resources_pending", "resources", ["id"], "pending IS NOT NULL")
     _partial("ix_executions_ready", "executions", ["ready_at"], "ready_at IS NOT NULL")
     _partial("ix_executions_running", "executions", ["fair_key"], "state = 'running'")
-    _partial("ix_step_runs_waiting", "step_runs", ["wait_kind", "wait_ref"], "state = 'waiting'")
+    _partial("ix_step_runs_waiting", "step_runs", ["wait_kind", "wait_ref"], "wait_kind IS NOT NULL")
 
 
 def _text(name: str) -> sa.Column[str]:
