@@ -19,7 +19,7 @@ from engine.runtime.context import LiveLog, RunningStep
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
 from engine.steps import registry
-from engine.steps.base import Resumed, RetryLater, StepCancelled, StepFailed, Suspend
+from engine.steps.base import Resumed, RetryLater, StepCancelled, StepFailed, StepRefused, Suspend
 from engine.steps.masking import Masker
 from engine.steps.outputs import accepted
 
@@ -114,7 +114,8 @@ def _refused(attempt: Attempt, error: StepFailed | InnominatusError) -> Failed:
         told = "; ".join(str(problem) for problem in error.problems) or error.message
         return _failed(attempt, told, error.hint, reason="invalid", final=True)
     after = error.after if isinstance(error, RetryLater) else 0.0
-    return _failed(attempt, error.message, error.hint, retry_after=after)
+    final = isinstance(error, StepRefused)
+    return _failed(attempt, error.message, error.hint, retry_after=after, final=final)
 
 
 def _failed(

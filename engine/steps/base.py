@@ -33,6 +33,10 @@ class RetryLater(StepFailed):
         self.after = after
 
 
+class StepRefused(StepFailed):
+    """The step cannot succeed however often it is tried: its retry policy does not apply."""
+
+
 class StepCancelled(Exception):
     """The run was cancelled or lost its lease while the step was at work."""
 

@@ -10,13 +10,15 @@ from typing import ClassVar, Final, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from engine.domain.values import Json, JsonObject
-from engine.steps.base import ProcessResult, RetryLater, StepConfig, StepContext, StepFailed, StepResult
+from engine.steps.base import ProcessResult, RetryLater, StepConfig, StepContext, StepFailed, StepRefused, StepResult
 from engine.steps.fields import EnvironmentName, RelativePath, Text, as_config, refused
 from engine.steps.outputs import check_name, from_json, read_file
 from engine.steps.streams import CUT
 
 TRY_AGAIN: Final = 75
 """EX_TEMPFAIL of sysexits.h: the script says that it may succeed later."""
+NO_USE: Final = 78
+"""EX_CONFIG of sysexits.h: the script says that trying again is of no use."""
 _OUTPUT_FILE: Final = ".innominatus-output"
 _SCRIPT_FILE: Final = ".innominatus-script"
 _SET_OUTPUT = re.compile(r"::set-output name=(?P<name>.*?)::(?P<value>.*)", re.DOTALL)
@@ -205,6 +207,8 @@ def _judge(result: ProcessResult, *, shown: bool) -> None:
     told = _last_lines(result.stderr) or (_last_lines(result.stdout) if shown else "")
     if result.exit_code == TRY_AGAIN:
         raise RetryLater(told or "The script asks to be run again later (exit code 75).")
+    if result.exit_code == NO_USE:
+        raise StepRefused(told or "The script says that trying again is of no use (exit code 78).")
     meaning = _EXIT_CODES.get(result.exit_code, "")
     message = f"The script ended with exit code {result.exit_code}"
     raise StepFailed(f"{message}{f': {told}' if told else '.'}", hint=meaning and f"{meaning[0].upper()}{meaning[1:]}.")

@@ -15,6 +15,8 @@ import yaml
 PROVIDERS = Path(__file__).parents[2] / "providers"
 ORDINARY = 65534
 """Root runs the scripts a second time as this user."""
+REFUSED = 78
+"""The exit code of a script that cannot succeed however often it is tried."""
 Object = dict[str, Any]
 
 

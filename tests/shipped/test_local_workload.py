@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.shipped.fixtures import bench
-from tests.shipped.steps import Bench, Object
+from tests.shipped.steps import REFUSED, Bench, Object
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_deleting_removes_everything_and_again_is_fine(local: Bench) -> None:
     assert not Path(made["directory"]).exists()
     assert local.done("delete-workload", name="shop", outputs=made) == {}
     answer = local.run("check-workload", name="shop", outputs=made)
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "is gone" in answer.error
 
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_written_safely_is_refused_and_the_old_version_stays(
 ) -> None:
     made = local.done("render-workload", name="shop", params=workload(variables={"OLD": "1"}))
     answer = local.run("render-workload", name="shop", params=workload(**container), outputs=made)
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert said in answer.error
     assert "Traceback" not in answer.error
     assert Path(made["env_files"]["web"]).read_text() == "OLD=1\n"
@@ -133,7 +133,7 @@ def test_what_cannot_be_written_safely_is_refused_and_the_old_version_stays(
 def test_a_container_name_that_climbs_is_refused(local: Bench) -> None:
     given = {"workload": {"containers": {"../x": {"image": "busybox"}}}}
     answer = local.run("render-workload", name="shop", params=given)
-    assert answer.code == 1
+    assert answer.code == REFUSED
     assert "cannot be a container's name" in answer.error
 
 

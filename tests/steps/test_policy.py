@@ -7,7 +7,7 @@ import pytest
 
 from engine.domain.values import JsonObject
 from engine.steps import registry
-from engine.steps.base import RetryLater, StepFailed, StepTimeout
+from engine.steps.base import RetryLater, StepFailed, StepRefused, StepTimeout
 
 
 class Lab(Protocol):
@@ -244,3 +244,8 @@ def test_the_older_spelling_command_is_a_script_too(lab: Lab) -> None:
     assert registry.is_script("policy", ("command",))
     [problem] = registry.config_problems("policy", {"command": "true", "script": "true"})
     assert "`script` and `command` exclude each other" in problem.message
+
+
+def test_exit_code_78_says_that_trying_again_is_of_no_use(lab: Lab) -> None:
+    with pytest.raises(StepRefused, match="no such version"):
+        lab.run("policy", {"script": "echo 'no such version' >&2; exit 78"})

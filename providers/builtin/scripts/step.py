@@ -15,9 +15,9 @@ TRY_AGAIN_LATER = 75
 
 
 class Failed(Exception):
-    """Something a person has to know. The message says what is missing and how to get it."""
+    """Something a person has to know, and trying again does not help. The message says how to get what is missing."""
 
-    exit_code = 1
+    exit_code = 78
 
 
 class NotNow(Failed):
