@@ -195,7 +195,9 @@ def test_what_the_database_refuses_ends_the_execution_in_plain_words_and_nothing
 def test_an_execution_that_breaks_stops_what_it_has_at_work(engines: Engines) -> None:
     done = engines.house.run("poisoned-branch", dir=str(engines.folder))
     assert (done.state, done.reason) == ("failed", "internal")
-    assert {state for *_, state in engines.house.step_states(done.id)} == {"failed"}
+    states = {state for *_, state in engines.house.step_states(done.id)}
+    assert "failed" in states
+    assert states <= {"failed", "cancelled"}  # the sibling is told to stop before or after the record that says so
     assert engines.house.idle()
 
 
