@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from cli import live
+from cli import live, local_servers
 from cli.client import Api
 from engine.errors import Unavailable
 
@@ -38,7 +38,7 @@ class House:
             try:
                 if place.exists():
                     house.innominatus("local", "stop", "--data-dir", str(place))
-                    shutil.rmtree(place)
+                    house.remove()
                 place.mkdir(mode=0o700)
             except (OSError, DemoFailed):
                 pass
@@ -110,6 +110,8 @@ class House:
         self.innominatus("local", "stop", "--data-dir", str(self.data_dir))
 
     def remove(self) -> None:
+        """Remove the data directory, and what the database servers keep outside it when they run for root."""
+        local_servers.run("purge", self.data_dir)
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
     def _log_tail(self) -> str:

@@ -14,7 +14,7 @@ _PROVIDER = "local-team"
 
 
 def run(command: str, data_dir: Path) -> JsonObject:
-    """`status` or `stop`: per server what it is, or that it stopped. Raises Internal with the provider's words."""
+    """`status`, `stop`, or `purge`: stop and remove their data, outside the data directory too. Raises Internal."""
     data = data_dir / "providers" / _PROVIDER
     if not data.is_dir():
         return {}
