@@ -232,6 +232,8 @@ class StepExecutor(Protocol):
     """True when running it twice is the same as once; a step's own `idempotent` overrides it."""
     script_fields: ClassVar[frozenset[str]]
     """Config keys that hold program text, as dotted paths (`*` stands for any list index or key). Expressions in them
-    are rendered as into a script, never pasted. An executor without scripts may leave it out."""
+    are rendered as into a script, never pasted. An executor without scripts may leave it out.
+
+    An executor that only computes, waits for nothing and logs nothing says `instant = True`."""
 
     def run(self, context: StepContext) -> StepResult | Suspend: ...

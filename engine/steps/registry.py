@@ -53,6 +53,11 @@ def executor(step_type: str) -> StepExecutor:
     return found
 
 
+def is_instant(step_type: str) -> bool:
+    """Whether a step of the type only computes: it waits for nothing and logs nothing while it runs."""
+    return getattr(_executors().get(step_type), "instant", False)
+
+
 def is_script(step_type: str, path: Sequence[str | int]) -> bool:
     """Whether the config value at `path` is program text, into which expressions are rendered as into a script."""
     return any(_matches(field, path) for field in _script_fields(step_type))
