@@ -122,7 +122,7 @@ class Engine:
         return f"the engine's {' and '.join(dead)} stopped" if dead else ""
 
     def nudge(self, count: int = 1) -> None:
-        """There may be `count` executions to claim. One thread is woken; before it waits for anything it wakes another."""
+        """There may be `count` executions to claim. One thread is woken; it wakes others as they are needed."""
         del count
         self._claimer.hope()
         self._queue.nudge()

@@ -2,7 +2,7 @@
 
 import contextlib
 import queue
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -44,6 +44,7 @@ from engine.store.records import (
 
 logger = structlog.get_logger()
 _MOST_PARALLEL = 8
+_MOST_UNWRITTEN = 200
 _DATABASE_PAUSE_SECONDS = 0.5
 
 
@@ -161,16 +162,24 @@ class Run:
             if not step_on.start and not self._at_work:
                 yield from self._ledger.write(ExecutionWaits())
                 return True
-            inline = len(step_on.start) == 1 and not self._at_work
+            alone = len(step_on.start) == 1 and not self._at_work
             left: Mapping[int, bytes] = (yield from self._artifacts()) if step_on.start else {}
             prepared = [self._start(step, left) for step in step_on.start]
-            if self._ledger.pending:
+            starting = [(step, attempt) for step, attempt in prepared if attempt is not None]
+            if self._ledger.pending and not self._only_computes(starting):
                 yield from self._ledger.write()
-            for step, attempt in prepared:
-                if attempt is not None:
-                    self._launch(step, attempt, inline=inline)
+            for step, attempt in starting:
+                self._launch(step, attempt, inline=alone or registry.is_instant(step.type))
             if self._at_work:
                 self._take_in(*self._next_result())
+
+    def _only_computes(self, starting: Sequence[tuple[Step, Attempt]]) -> bool:
+        """Whether all that is at work next has no effect: then its start and its end go on record together.
+
+        Should the process die before that, they are computed again and nobody can tell.
+        """
+        instant = bool(starting) and all(registry.is_instant(step.type) for step, _ in starting)
+        return instant and not self._at_work and len(self._ledger.pending) < _MOST_UNWRITTEN
 
     def _next_result(self) -> tuple[Step, Attempt, Outcome]:
         with contextlib.suppress(queue.Empty):

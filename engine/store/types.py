@@ -56,6 +56,11 @@ def _now_sqlite(_element: object, _compiler: object, **_options: object) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
 
+def sqlite_time(moment: datetime) -> str:
+    """The text that SQLite keeps for a moment, for statements that bypass SQLAlchemy's types."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
 def dump_json(value: object) -> str:
     """Compact JSON; keys keep their order."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -38,7 +38,7 @@ GOLDEN = {
     ),
     "approved": workflow([{**script("holds", HOLD, idempotent=True), "when": "manual"}], parameters=DIR),
     "wide": workflow([{**script(f"s{i}", BEGUN, idempotent=i >= 8), "needs": list[str]()} for i in range(11)] , parameters=DIR),
-    "poison": workflow([values("first", a=1), values("poison", b=1), values("after", c=1)]),
+    "poison": workflow([values("first", a=1), script("poison", "true"), values("after", c=1)]),
     "poisoned-branch": workflow(
         [
             {**values("poison", b=1), "needs": list[str]()},
