@@ -15,8 +15,8 @@ from engine.providers.loading import default_folders, load
 from engine.runtime.engine import Engine, Places
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
-from engine.store import bundles, schema
-from engine.store.database import Store, open_engine
+from engine.store import bundles, database, schema
+from engine.store.database import Store
 from engine.store.sealing import Sealer, key_from_file, parse_key
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -98,13 +98,12 @@ def api_token(settings: Settings) -> str:
 
 def open_store(settings: Settings) -> Store:
     """The database, at the code's schema: embedded mode migrates by itself, PostgreSQL says which command does."""
-    engine = open_engine(settings.sqlalchemy_url, pool_size=settings.threads + 8)
-    if settings.embedded:
-        if schema.current(engine) != schema.HEAD:
-            schema.upgrade(engine)
-    else:
-        schema.check(engine)
-    return Store(engine, sealer_of(settings))
+    store = database.open_store(settings.sqlalchemy_url, sealer_of(settings), pool_size=settings.threads + 8)
+    if not settings.embedded:
+        schema.check(store.engine)
+    elif schema.current(store.engine) != schema.HEAD:
+        schema.upgrade(store.engine)
+    return store
 
 
 def activate_providers(store: Store, settings: Settings) -> ActiveProviders:

@@ -65,17 +65,21 @@ class Engine:
         self._warden = WardenClient()
         self._queue = LocalQueue(self._work, threads=settings.threads)
         self._claimer = Claimer(
-            store,
+            store.by_keys,
             worker=self.worker,
             threads=settings.threads,
             cap=settings.max_concurrent_per_application,
             lease=lease,
         )
         self._journal = Journal(
-            store, choose=providers.choose, refill=self._claimer, woken=self.nudge, lost=self._claimer.database_was_lost
+            store.by_keys,
+            choose=providers.choose,
+            refill=self._claimer,
+            woken=self.nudge,
+            lost=self._claimer.database_was_lost,
         )
         self._turns = Turns(self._journal, self._claimer, begin=self._carry, wake=self._queue.nudge)
-        self._heartbeat = Heartbeat(store, self._claimer, self._warden, worker=self.worker, lease=lease)
+        self._heartbeat = Heartbeat(store.by_keys, self._claimer, self._warden, worker=self.worker, lease=lease)
         self._logs = LiveLogs(store)
         self._alarm = Alarm(self.nudge)
         self._bench = Bench(

@@ -178,8 +178,8 @@ class Run:
 
         Should the process die before that, they are computed again and nobody can tell.
         """
-        instant = bool(starting) and all(registry.is_instant(step.type) for step, _ in starting)
-        return instant and not self._at_work and len(self._ledger.pending) < _MOST_UNWRITTEN
+        pure = bool(starting) and all(registry.is_pure(step.type) for step, _ in starting)
+        return pure and not self._at_work and len(self._ledger.pending) < _MOST_UNWRITTEN
 
     def _next_result(self) -> tuple[Step, Attempt, Outcome]:
         with contextlib.suppress(queue.Empty):
@@ -202,12 +202,11 @@ class Run:
 
     def _advance(self) -> Advance:
         progress = self._progress
-        scope = progress.scope
         unclear: dict[str, str] = {}
 
         def holds(step: Step) -> bool:
             try:
-                return expressions.condition(step.condition or "true", scope)
+                return expressions.condition(step.condition or "true", progress.scope)
             except Invalid as error:
                 unclear[step.name] = "; ".join(str(problem) for problem in error.problems) or error.message
                 return True

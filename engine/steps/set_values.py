@@ -27,6 +27,7 @@ class SetExecutor:
     Config: ClassVar[type[BaseModel]] = SetConfig
     idempotent: ClassVar[bool] = True
     instant: ClassVar[bool] = True
+    pure: ClassVar[bool] = True
     script_fields: ClassVar[frozenset[str]] = frozenset()
 
     def run(self, context: StepContext) -> StepResult:
