@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,7 +31,9 @@ class Transaction:
 
     connection: Connection
     sealer: Sealer
-    after_commit: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    before_commit: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
+    facts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Rows of the timeline that `before_commit` writes."""
 
     @cached_property
     def now(self) -> datetime:
@@ -69,17 +71,12 @@ class Store:
 
     @contextmanager
     def begin(self) -> Generator[Transaction]:
-        """A writing transaction: leaving the block commits, an exception rolls back, then `after_commit` runs."""
-        if self._writer is None:
-            with self.engine.begin() as connection:
-                transaction = Transaction(connection, self.sealer)
-                yield transaction
-        else:
-            with self._writer, self.engine.begin() as connection:
-                transaction = Transaction(connection, self.sealer)
-                yield transaction
-        for call in transaction.after_commit:
-            call()
+        """A writing transaction: leaving the block commits, an exception rolls back."""
+        with self._writer or nullcontext(), self.engine.begin() as connection:
+            transaction = Transaction(connection, self.sealer)
+            yield transaction
+            for call in transaction.before_commit:
+                call()
 
     @contextmanager
     def read(self) -> Generator[Transaction]:
