@@ -77,6 +77,19 @@ def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path) -> None:
     assert innominatus("serve", "--data-dir", str(tmp_path), INNOMINATUS_LOG_LEVEL="LOUD").code == 2
 
 
+def test_invalid_providers_are_told_once(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "provider.yaml").write_text("apiVersion: v1\nkind: Provider\nmetdata: {}\n")
+    folders = f"{tmp_path / 'broken'}:{tmp_path / 'absent'}"
+    done = run(
+        "cli.server", "serve", "--port", "0", "--data-dir", str(tmp_path / "d"), env={"INNOMINATUS_PROVIDERS": folders}
+    )
+    assert done.code == 2
+    assert done.err.count("metdata: ") == 1
+    assert done.err.count("There is no such folder") == 1
+    assert "problems." in done.err.splitlines()[0]
+
+
 def test_sigint_stops_cleanly_and_a_killed_server_leaves_nothing_in_the_way(tmp_path: Path, provider: Path) -> None:
     first = start(
         tmp_path / "data", "--show-token", INNOMINATUS_PROVIDERS=str(provider), INNOMINATUS_API_TOKEN="chosen-token"
