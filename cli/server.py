@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.session import print_fields, run, say
+from cli.session import print_fields, run, say, tell_version
 from cli.text import as_object, shown
 
 if TYPE_CHECKING:
@@ -29,6 +29,16 @@ app.add_typer(local_app, name="local", no_args_is_help=True)
 
 DataDir = Annotated[Path | None, typer.Option(help="The data directory; INNOMINATUS_DATA_DIR.")]
 Server = Annotated[str | None, typer.Option(help="Reach this platform instead; INNOMINATUS_API_BASE.")]
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=tell_version("innominatus"), is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
 
 
 def _settings(data_dir: Path | None, **given: object) -> "Settings":

@@ -2,12 +2,15 @@
 
 import shlex
 import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cli import ctl
+from cli import ctl, server
 from cli.exits import EXIT_CODES, exit_code
 from engine.errors import FAMILIES, NotFound
 from tests.support.served import Served, call, clean_environment, run, score
@@ -246,3 +249,22 @@ def test_the_program_ends_with_the_exit_code(served: Served) -> None:
     assert run("cli.ctl", "list", env=env).code == 0
     assert run("cli.ctl", "status", "nobody", env=env).code == 3
     assert "Exit codes" in run("cli.ctl", "--help").out
+
+
+@pytest.mark.parametrize(("program", "main"), [("innominatus", server.main), ("innominatus-ctl", ctl.main)])
+def test_the_version_is_that_of_the_installed_package(program: str, main: Callable[[], None]) -> None:
+    done = call(main, "--version")
+    assert (done.code, done.out) == (0, f"{program} {version('innominatus')}\n")
+
+
+@pytest.mark.parametrize("module", ["cli.ctl", "cli.server"])
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_version_and_help_import_nothing_heavy(module: str, option: str) -> None:
+    heavy = ("pydantic", "sqlalchemy", "mcp", "fastapi", "httpx2", "yaml", "rich", "structlog")
+    script = (
+        f"import sys, atexit; sys.argv = ['x', '{option}']\n"
+        f"atexit.register(lambda: print([name for name in {heavy} if name in sys.modules]))\n"
+        f"from {module} import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
