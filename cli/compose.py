@@ -1,12 +1,12 @@
 """The composition root: settings become a running platform. Only here everyone is known."""
 
-import fcntl
 import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
+from cli import live
 from engine.config import Settings
 from engine.domain.provider import Registry
 from engine.errors import Conflict, Unavailable
@@ -28,13 +28,12 @@ class Running:
 
     platform: Platform
     engine: Engine
-    lock: IO[str] | None
+    lock: IO[str]
 
     def close(self, *, grace: float | None = None) -> None:
         self.engine.stop(grace=grace)
         self.platform.store.close()
-        if self.lock is not None:
-            self.lock.close()
+        self.lock.close()
 
 
 def prepare_data_dir(settings: Settings) -> None:
@@ -50,17 +49,6 @@ def prepare_data_dir(settings: Settings) -> None:
             code="data_dir",
             hint="Free space or change its permissions, or name another one in INNOMINATUS_DATA_DIR.",
         ) from error
-
-
-def take_lock(settings: Settings) -> IO[str] | None:
-    """Hold the data directory's lock for this process; None when a live engine holds it."""
-    file = (settings.data_dir / "engine.lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 def sealer_of(settings: Settings) -> Sealer:
@@ -123,10 +111,10 @@ def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool = True) -> Running:
-    """Everything, running. In embedded mode the caller holds `lock`."""
+    """Everything, running, on a data directory whose lock is taken unless the caller hands it over."""
     prepare_data_dir(settings)
-    if settings.embedded and lock is None:
-        lock = take_lock(settings)
+    if lock is None:
+        lock = live.take_lock(settings.data_dir, shared=not settings.embedded)
         if lock is None:
             raise Conflict(
                 f"Another engine holds the data directory `{settings.data_dir}`.",
@@ -136,8 +124,7 @@ def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool =
     try:
         platform, engine = _assemble(settings)
     except BaseException:
-        if lock is not None:
-            lock.close()
+        lock.close()
         raise
     if run_engine:
         engine.start()

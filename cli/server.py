@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.options import Yes
 from cli.session import print_fields, run, say, tell_version
 from cli.text import as_object, shown
 
 if TYPE_CHECKING:
     from engine.config import Settings
+    from engine.domain.values import JsonObject
 
 app = typer.Typer(
     name="innominatus",
@@ -116,10 +118,17 @@ def local_status(data_dir: DataDir = None) -> None:
 
     found = local_servers.run("status", _settings(data_dir).data_dir)
     for name, server in found.items():
-        pid, port = (as_object(server).get(key) for key in ("pid", "port"))
-        say(f"{name}  " + (f"running, pid {shown(pid)}, port {shown(port)}" if pid else "stopped"))
+        say(f"{name}  {_how(as_object(server))}")
     if not found:
-        say("No servers were made for this data directory.")
+        say(_NO_SERVERS)
+
+
+_NO_SERVERS = "No servers were made for this data directory."
+
+
+def _how(server: "JsonObject") -> str:
+    pid, port = server.get("pid"), server.get("port")
+    return f"running, pid {shown(pid)}, port {shown(port)}" if pid else "stopped"
 
 
 @local_app.command("stop")
@@ -131,7 +140,30 @@ def local_stop(data_dir: DataDir = None) -> None:
     for name, server in found.items():
         say(f"{name}  " + ("stopped" if as_object(server).get("stopped") else "was not running"))
     if not found:
-        say("No servers were made for this data directory.")
+        say(_NO_SERVERS)
+
+
+@local_app.command("purge")
+def local_purge(data_dir: DataDir = None, *, yes: Yes = False) -> None:
+    """Stop the servers and remove their data for good, also what lies outside the data directory."""
+    from cli import local_servers
+    from cli.plans import agree
+
+    def ask(found: "JsonObject") -> None:
+        say("This stops these servers and removes their data for good:")
+        for name, server in found.items():
+            folders = as_object(server).get("folders")
+            say(f"  {name}  {_how(as_object(server))}")
+            for folder in folders if isinstance(folders, list) else []:
+                say(f"    {shown(folder)}")
+        if not yes:
+            agree("Remove them?")
+
+    found = local_servers.purge(_settings(data_dir).data_dir, agree=ask)
+    for name in found:
+        say(f"{name}  removed")
+    if not found:
+        say(_NO_SERVERS)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def run(settings: Settings, *, server: str | None, token: str | None) -> None:
         _forward(server, token or settings.api_token.get_secret_value())
         return
     compose.prepare_data_dir(settings)
-    lock = compose.take_lock(settings) if settings.embedded else None
+    lock = live.take_lock(settings.data_dir) if settings.embedded else None
     if settings.embedded and lock is None:
         found = _live(settings)
         _forward(found.url, compose.api_token(settings))
