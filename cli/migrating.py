@@ -1,6 +1,6 @@
 """`innominatus migrate`: the database's tables forward, back, or just looked at."""
 
-from cli import compose, live
+from cli import data_dir, live
 from engine.config import Settings
 from engine.domain.values import JsonObject
 from engine.store import schema
@@ -9,7 +9,7 @@ from engine.store.database import open_engine
 
 def migrate(settings: Settings, *, down: str | None) -> None:
     """Bring the tables to this version, or back to `down`. In embedded mode no engine may be running."""
-    compose.prepare_data_dir(settings)
+    data_dir.prepare(settings)
     if not settings.embedded:
         _migrate(settings, down)
         return

@@ -71,6 +71,10 @@ def mcp(ctx: typer.Context, data_dir: DataDir = None, server: Server = None) -> 
 
         # Importing makes objects that stay: collecting while at it costs a fifth of the time until the first answer.
         gc.disable()
+        from cli import lean
+
+        lean.without_colours()
+        lean.import_protocol()
         from cli import stdio
 
         base = server or os.environ.get("INNOMINATUS_API_BASE")
