@@ -1,12 +1,11 @@
 """The composition root: settings become a running platform. Only here everyone is known."""
 
-import fcntl
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
+from cli import data_dir, live
 from engine.config import Settings
 from engine.domain.provider import Registry
 from engine.errors import Conflict, Unavailable
@@ -28,39 +27,12 @@ class Running:
 
     platform: Platform
     engine: Engine
-    lock: IO[str] | None
+    lock: IO[str]
 
     def close(self, *, grace: float | None = None) -> None:
         self.engine.stop(grace=grace)
         self.platform.store.close()
-        if self.lock is not None:
-            self.lock.close()
-
-
-def prepare_data_dir(settings: Settings) -> None:
-    """The data directory, readable by its owner only. Raises Unavailable when it cannot be written."""
-    try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = settings.data_dir / f".probe-{secrets.token_hex(4)}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise Unavailable(
-            f"The data directory `{settings.data_dir}` cannot be written: {error.strerror}.",
-            code="data_dir",
-            hint="Free space or change its permissions, or name another one in INNOMINATUS_DATA_DIR.",
-        ) from error
-
-
-def take_lock(settings: Settings) -> IO[str] | None:
-    """Hold the data directory's lock for this process; None when a live engine holds it."""
-    file = (settings.data_dir / "engine.lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+        self.lock.close()
 
 
 def sealer_of(settings: Settings) -> Sealer:
@@ -75,25 +47,6 @@ def sealer_of(settings: Settings) -> Sealer:
             hint='Make one: python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"',
         )
     return Sealer(key_from_file(settings.data_dir / "secret.key"))
-
-
-def api_token(settings: Settings) -> str:
-    """The bearer token: from the settings, or the file `token` in the data directory, made on first use."""
-    given = settings.api_token.get_secret_value()
-    if given:
-        return given
-    path = settings.data_dir / "token"
-    known = path.read_text().strip() if path.exists() else ""
-    if known:
-        return known
-    made = f"inn_{secrets.token_urlsafe(32)}"
-    draft = path.with_name(f".token-{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{made}\n")
-    # Whole or not at all: a token file cut short by a full disk or a kill would let everyone out, or in.
-    draft.replace(path)
-    return made
 
 
 def open_store(settings: Settings) -> Store:
@@ -122,10 +75,10 @@ def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool = True) -> Running:
-    """Everything, running. In embedded mode the caller holds `lock`."""
-    prepare_data_dir(settings)
-    if settings.embedded and lock is None:
-        lock = take_lock(settings)
+    """Everything, running, on a data directory whose lock is taken unless the caller hands it over."""
+    data_dir.prepare(settings)
+    if lock is None:
+        lock = live.take_lock(settings.data_dir, shared=not settings.embedded)
         if lock is None:
             raise Conflict(
                 f"Another engine holds the data directory `{settings.data_dir}`.",
@@ -135,8 +88,7 @@ def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool =
     try:
         platform, engine = _assemble(settings)
     except BaseException:
-        if lock is not None:
-            lock.close()
+        lock.close()
         raise
     if run_engine:
         engine.start()
