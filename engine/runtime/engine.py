@@ -76,7 +76,7 @@ class Engine:
         )
         self._heartbeat = Heartbeat(store, self._claimer, self._warden, worker=self.worker, lease=lease)
         self._logs = LiveLogs(store)
-        self._alarm = Alarm(self._queue.nudge)
+        self._alarm = Alarm(self._ring)
         self._bench = Bench(
             store,
             self._journal,
@@ -179,6 +179,14 @@ class Engine:
             seconds = repair.next_due(tx)
         if seconds is not None:
             self._alarm.set(seconds + 0.002)
+
+    def _ring(self) -> None:
+        """Somebody's sleep is over; the alarm is set for whoever sleeps longer."""
+        self._queue.nudge()
+        try:
+            self._set_alarm()
+        except DatabaseFailure as error:  # the next sweep sets it
+            logger.warning("alarm.failed", error=str(error).splitlines()[0])
 
     def _work(self) -> None:
         """Run on a worker thread: executions until none is ready."""
