@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.domain.changes import changed_leaves
+from engine.domain.output_check import output_problems
 from engine.domain.placeholders import resource_references
 from engine.domain.plan import Action, Plan, PlanItem
 from engine.domain.plan_question import Current, Owner, Question, Reference, canonical, with_operation
-from engine.domain.provider import Operation, Registry
+from engine.domain.provider import Operation, Registry, ResourceType
 from engine.domain.removal import gone_items
 from engine.domain.resource import PROVISIONED, Resource, ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_CLASS, WORKLOAD, ResourceDeclaration, Spec
@@ -24,7 +25,7 @@ _UNMADE = frozenset({ResourceState.REQUESTED, ResourceState.BLOCKED})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A plan, or the problems that stand in its way (then `plan` is None)."""
+    """A plan, or the problems that stand in its way, in the order of their lines (then `plan` is None)."""
 
     plan: Plan | None
     problems: tuple[Problem, ...] = ()
@@ -46,7 +47,8 @@ def make_plan(question: Question) -> Answer:
     desired, problems = _desired(question)
     conflicts = [problem for want in desired for problem in _conflicts(want, question)]
     if problems or conflicts:
-        return Answer(None, (*problems, *conflicts))
+        told = sorted((*problems, *conflicts), key=lambda one: (not one.line, one.line, one.column))
+        return Answer(None, tuple(told))
     wanted = _in_order([_wanted_item(want, question) for want in desired])
     gone = gone_items(question, but=frozenset(want.key for want in desired))
     items = _with_knowledge(wanted) + gone
@@ -93,7 +95,21 @@ def _desired(question: Question) -> tuple[list[_Desired], list[Problem]]:
         else:
             problems.append(_twin_problem(declaration, twin.declaration))
     workload = [] if question.partial else [_workload(spec, by_name, question)]
-    return [*wants.values(), *workload], problems
+    return [*wants.values(), *workload], [*problems, *output_problems(spec, _types(spec, question))]
+
+
+def _types(spec: Spec, question: Question) -> dict[str, ResourceType]:
+    """What placeholders may read, by name: what the spec declares and, when it is an addition, what is there."""
+    named = {name: declaration.type for name, declaration in spec.resources.items()}
+    if question.partial:
+        named |= {
+            reference.name: key.type
+            for key, current in question.current.items()
+            for reference in current.references
+            if reference.application == question.application and reference.name not in named
+        }
+    owners = {name: question.registry.resolve(kind) for name, kind in named.items()}
+    return {name: owner[1] for name, owner in owners.items() if owner is not None}
 
 
 def _workload(spec: Spec, by_name: Mapping[str, ResourceKey], question: Question) -> _Desired:
