@@ -20,7 +20,6 @@ from engine.errors import Problem, quoted
 __all__ = ["Answer", "Current", "Question", "Reference", "canonical", "key_of", "make_plan", "workload_key"]
 
 _MOVES = frozenset({Action.CREATE, Action.UPDATE})
-_UNMADE = frozenset({ResourceState.REQUESTED, ResourceState.BLOCKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def make_plan(question: Question) -> Answer:
         told = sorted((*problems, *conflicts), key=lambda one: (not one.line, one.line, one.column))
         return Answer(None, tuple(told))
     wanted = _in_order([_wanted_item(want, question) for want in desired])
-    gone = gone_items(question, but=frozenset(want.key for want in desired))
+    gone = gone_items(question, wanted=wanted)
     items = _with_knowledge(wanted) + gone
     plan = Plan(question.application, question.environment, tuple(items), tuple(_warnings(items)))
     return Answer(replace(plan, hash=_hash(plan, question)))
