@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.domain.changes import changed_leaves
+from engine.domain.foresight import foreseen
 from engine.domain.output_check import output_problems
 from engine.domain.placeholders import resource_references
 from engine.domain.plan import Action, Plan, PlanItem
@@ -14,12 +15,9 @@ from engine.domain.removal import gone_items
 from engine.domain.resource import PROVISIONED, Resource, ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_CLASS, WORKLOAD, ResourceDeclaration, Spec
 from engine.domain.topology import topological_order
-from engine.domain.values import Json
 from engine.errors import Problem, quoted
 
 __all__ = ["Answer", "Current", "Question", "Reference", "canonical", "key_of", "make_plan", "workload_key"]
-
-_MOVES = frozenset({Action.CREATE, Action.UPDATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def make_plan(question: Question) -> Answer:
         return Answer(None, tuple(told))
     wanted = _in_order([_wanted_item(want, question) for want in desired])
     gone = gone_items(question, wanted=wanted)
-    items = _with_knowledge(wanted) + gone
+    items = foreseen(wanted, question) + gone
     plan = Plan(question.application, question.environment, tuple(items), tuple(_warnings(items)))
     return Answer(replace(plan, hash=_hash(plan, question)))
 
@@ -240,31 +238,6 @@ def _in_order(items: list[PlanItem]) -> list[PlanItem]:
     by_key = {item.key: item for item in items}
     order = topological_order({item.key: [k for k in item.depends_on if k in by_key] for item in items})
     return [by_key[key] for key in order]
-
-
-def _with_knowledge(items: list[PlanItem]) -> list[PlanItem]:
-    """Mark what becomes known only after apply: values read from resources that are created or updated first."""
-    moving = {item.key for item in items if item.action in _MOVES}
-    names = {name: item.key for item in items for name in (item.name, *item.aliases)}
-    marked: list[PlanItem] = []
-    for item in items:
-        unknown = tuple(
-            f"{path} (from `resources.{name}`)"
-            for path, leaf in _leaves(item.params)
-            for name in sorted(resource_references(leaf))
-            if names.get(name) in moving
-        )
-        waits = item.action in _MOVES or item.action is Action.UNCHANGED
-        marked.append(replace(item, known_after_apply=unknown) if waits and unknown else item)
-    return marked
-
-
-def _leaves(value: Json, path: str = "") -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{path}.{key}" if path else key)]
-    if isinstance(value, list):
-        return [leaf for index, inner in enumerate(value) for leaf in _leaves(inner, f"{path}[{index}]")]
-    return [(path, value)] if isinstance(value, str) else []
 
 
 def _warnings(items: Sequence[PlanItem]) -> list[str]:
