@@ -81,7 +81,7 @@ class Engine:
         self._turns = Turns(self._journal, self._claimer, begin=self._carry, wake=self._queue.nudge)
         self._heartbeat = Heartbeat(store.by_keys, self._claimer, self._warden, worker=self.worker, lease=lease)
         self._logs = LiveLogs(store)
-        self._alarm = Alarm(self.nudge)
+        self._alarm = Alarm(self._ring)
         self._bench = Bench(
             store,
             providers,
@@ -183,6 +183,14 @@ class Engine:
             seconds = repair.next_due(tx)
         if seconds is not None:
             self._alarm.set(seconds + 0.002)
+
+    def _ring(self) -> None:
+        """Somebody's sleep is over; the alarm is set for whoever sleeps longer."""
+        self.nudge()
+        try:
+            self._set_alarm()
+        except DatabaseFailure as error:  # the next sweep sets it
+            logger.warning("alarm.failed", error=str(error).splitlines()[0])
 
     def _work(self) -> None:
         self._turns.work()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -98,7 +97,6 @@ def _event(execution_id: ExecutionId, execution: Any, change: ExecutionEnded) ->
 
 def _sleep(tx: Transaction, execution_id: ExecutionId) -> None:
     """Asleep until the earliest timer; at once when what it waits for is over already."""
-    _look_later(tx, execution_id)
     earliest = (
         sa.select(sa.func.min(step_runs.c.wake_at))
         .where(step_runs.c.execution_id == execution_id, step_runs.c.state == StepState.WAITING.value)
@@ -111,20 +109,3 @@ def _sleep(tx: Transaction, execution_id: ExecutionId) -> None:
         .values(state=ExecutionState.WAITING.value, ready_at=cancelled, worker=None)
     )
     steps.make_ready(tx, steps.due_waits(tx, limit=1, only=execution_id))
-
-
-def _look_later(tx: Transaction, execution_id: ExecutionId) -> None:
-    """A wait for an application has been looked at and is not over: its timer is set anew, or it would never sleep."""
-    tx.connection.execute(
-        sa.update(step_runs)
-        .where(
-            step_runs.c.execution_id == execution_id,
-            step_runs.c.state == StepState.WAITING.value,
-            step_runs.c.wait_kind == WaitKind.APPLICATION.value,
-            step_runs.c.wake_at <= tx.now,
-        )
-        .values(wake_at=tx.now + timedelta(seconds=_LOOK_AGAIN_SECONDS))
-    )
-
-
-_LOOK_AGAIN_SECONDS = 5.0
