@@ -81,7 +81,7 @@ def _request(platform: Running, count: int) -> int:
     with platform.platform.store.begin() as tx:
         before = executions.counts(tx).get(ExecutionState.SUCCEEDED, 0)
         executions.queue(tx, [new] * count)
-    platform.engine.nudge(count)
+    platform.platform.signals.nudge(count)
     return before + count
 
 

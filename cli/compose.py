@@ -5,16 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from cli import data_dir, live
+from cli import data_dir, live, waiting
 from engine.config import Settings
 from engine.domain.provider import Registry
 from engine.errors import Conflict, Unavailable
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import default_folders, load
 from engine.runtime.engine import Engine, Places
+from engine.runtime.queue import Nudges
+from engine.runtime.signals import Elsewhere, Sender
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
-from engine.store import bundles, database, schema
+from engine.store import bundles, database, facts, schema
 from engine.store.database import Store
 from engine.store.sealing import Sealer, key_from_file, parse_key
 
@@ -23,14 +25,18 @@ _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 @dataclass(frozen=True)
 class Running:
-    """A platform with its engine. `close` stops both."""
+    """A platform, with its engine unless engines run elsewhere. `close` stops all of it."""
 
     platform: Platform
-    engine: Engine
+    engine: Engine | None
+    nudges: Nudges | None
     lock: IO[str]
 
     def close(self, *, grace: float | None = None) -> None:
-        self.engine.stop(grace=grace)
+        if self.engine is not None:
+            self.engine.stop(grace=grace)
+        if self.nudges is not None:
+            self.nudges.stop()
         self.platform.store.close()
         self.lock.close()
 
@@ -52,10 +58,17 @@ def sealer_of(settings: Settings) -> Sealer:
 def open_store(settings: Settings) -> Store:
     """The database, at the code's schema: embedded mode migrates by itself, PostgreSQL says which command does."""
     store = database.open_store(settings.sqlalchemy_url, sealer_of(settings), pool_size=settings.threads + 8)
-    if not settings.embedded:
-        schema.check(store.engine)
-    elif schema.current(store.engine) != schema.HEAD:
-        schema.upgrade(store.engine)
+    try:
+        if not settings.embedded:
+            waiting.for_database(lambda: schema.current(store.engine), seconds=settings.wait_seconds)
+            schema.check(store.engine)
+        elif schema.current(store.engine) != schema.HEAD:
+            schema.upgrade(store.engine)
+        with store.begin() as tx:
+            facts.check_key(tx)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -86,16 +99,13 @@ def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool =
                 hint="Stop it, or give this one another INNOMINATUS_DATA_DIR.",
             )
     try:
-        platform, engine = _assemble(settings)
+        return _assemble(settings, lock, run_engine=run_engine and settings.engine)
     except BaseException:
         lock.close()
         raise
-    if run_engine:
-        engine.start()
-    return Running(platform, engine, lock)
 
 
-def _assemble(settings: Settings) -> tuple[Platform, Engine]:
+def _assemble(settings: Settings, lock: IO[str], *, run_engine: bool) -> Running:
     store = open_store(settings)
     try:
         providers = activate_providers(store, settings)
@@ -104,13 +114,24 @@ def _assemble(settings: Settings) -> tuple[Platform, Engine]:
         raise
     relay = Relay()
     platform = Platform(store, settings, providers, relay)
-    engine = Engine(
-        store,
+    nudges = Nudges(settings.redis_url) if settings.redis_url else None
+    engine = _engine(platform, nudges) if run_engine else None
+    relay.connect(engine or Elsewhere(nudges))
+    if engine is not None:
+        engine.start()
+    if nudges is not None:
+        nudges.start(engine.offer if engine is not None else None)
+    return Running(platform, engine, nudges, lock)
+
+
+def _engine(platform: Platform, others: Sender | None) -> Engine:
+    settings = platform.settings
+    return Engine(
+        platform.store,
         settings,
-        providers,
+        platform.providers,
         PlatformRequests(platform),
         places=Places(settings.data_dir / "workspaces", settings.data_dir / "providers"),
         base_environment=base_environment(os.environ),
+        others=others,
     )
-    relay.connect(engine)
-    return platform, engine

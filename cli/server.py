@@ -55,12 +55,15 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one; INNOMINATUS_PORT.")] = None,
     data_dir: DataDir = None,
     *,
+    engine: Annotated[
+        bool | None, typer.Option("--engine/--no-engine", help="Run executions here too; INNOMINATUS_ENGINE.")
+    ] = None,
     show_token: Annotated[bool, typer.Option("--show-token", help="Print the API token.")] = False,
 ) -> None:
-    """Serve REST and MCP on one port, with the engine inside."""
+    """Serve REST and MCP on one port, with the engine inside unless workers run it."""
     from cli import serving
 
-    serving.serve(_settings(data_dir, host=host, port=port), show_token=show_token)
+    serving.serve(_settings(data_dir, host=host, port=port, engine=engine), show_token=show_token)
 
 
 @mcp_app.callback(invoke_without_command=True)
@@ -90,11 +93,19 @@ def config(data_dir: DataDir = None, server: Server = None) -> None:
 
 
 @app.command()
-def worker(data_dir: DataDir = None) -> None:
+def worker(
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=512, help="Executions at once in each process; INNOMINATUS_THREADS.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes, each with its own threads.")] = 1,
+    data_dir: DataDir = None,
+) -> None:
     """Run the engine without doors, beside others on one PostgreSQL (INNOMINATUS_DATABASE_URL)."""
     from cli import working
 
-    working.work(_settings(data_dir))
+    settings = _settings(data_dir, threads=threads)
+    given = ["--threads", str(settings.threads), "--data-dir", str(settings.data_dir)]
+    working.work(settings, processes=processes, arguments=given)
 
 
 @app.command()

@@ -56,6 +56,15 @@ class Claimer:
         """Whether `next` may have a claim to hand out."""
         return bool(self._waiting) or (self._hope and self._running < self._threads)
 
+    @property
+    def has_room(self) -> bool:
+        return self._running < self._threads and not self._closed
+
+    @property
+    def overflows(self) -> bool:
+        """Whether there may be more to claim than this process has threads for."""
+        return self._hope and self._running >= self._threads
+
     def next(self) -> Held | None:
         """A claimed execution, or None when none is ready or as many are at work as may be."""
         with self._claiming:

@@ -25,6 +25,7 @@ from engine.runtime.live_logs import LiveLogs
 from engine.runtime.queue import LocalQueue
 from engine.runtime.requests import Requests
 from engine.runtime.run import Run
+from engine.runtime.signals import Sender
 from engine.runtime.turns import Carrying, Turns
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
@@ -56,7 +57,9 @@ class Engine:
         *,
         places: Places,
         base_environment: Mapping[str, str],
+        others: Sender | None = None,
     ) -> None:
+        """`others` wakes the engines of other processes when there is more to do than this one can take on."""
         self.worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._store = store
         self._settings = settings
@@ -78,7 +81,7 @@ class Engine:
             woken=self.nudge,
             lost=self._claimer.database_was_lost,
         )
-        self._turns = Turns(self._journal, self._claimer, begin=self._carry, wake=self._queue.nudge)
+        self._turns = Turns(self._journal, self._claimer, begin=self._carry, wake=self._queue.nudge, others=others)
         self._heartbeat = Heartbeat(store.by_keys, self._claimer, self._warden, worker=self.worker, lease=lease)
         self._logs = LiveLogs(store)
         self._alarm = Alarm(self._ring)
@@ -130,6 +133,11 @@ class Engine:
         del count
         self._claimer.hope()
         self._queue.nudge()
+
+    def offer(self) -> bool:
+        """As `nudge`, from another process. False when all threads are taken."""
+        self.nudge()
+        return self._claimer.has_room
 
     def cancel(self, execution_id: ExecutionId) -> None:
         """Stop a run of this process now; `nudge` ends one that is queued or asleep."""

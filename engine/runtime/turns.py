@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from engine.runtime.claimer import Claimer, Held
+from engine.runtime.signals import Sender
 from engine.store.journal import Answer, Journal
 from engine.store.records import Record
 
@@ -30,11 +31,13 @@ class Turns:
         *,
         begin: Callable[[Held], Carrying],
         wake: Callable[[], None],
+        others: Sender | None = None,
     ) -> None:
         self._journal = journal
         self._claimer = claimer
         self._begin = begin
         self._wake = wake
+        self._others = others
         self._ready: deque[tuple[Carrying, Answer | None]] = deque()
         self._condition = threading.Condition()
         self._awake = 0
@@ -62,6 +65,8 @@ class Turns:
         except IndexError:
             held = self._claimer.next()
             if held is None:
+                if self._others is not None and self._claimer.overflows:
+                    self._others.send()
                 return False
             turn = self._begin(held), None
         self._carry(*turn)

@@ -10,6 +10,7 @@ from engine.domain.execution import ExecutionState
 from engine.domain.runs import Claim
 from engine.domain.values import ExecutionId
 from engine.errors import Unavailable
+from engine.store import facts
 from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.executions import execution_of
@@ -41,6 +42,7 @@ def claim(
     `busy` are executions this process still works on. With `take_over` false, runs of other workers are left alone.
     The cap is fairness, not a limit to rely on: claims of the same moment on PostgreSQL do not see each other, so for
     that moment each worker may fill the cap by itself. Counting strictly would make all claims wait for each other.
+    While an operator has paused claiming, nothing is taken.
     """
     found = tx.connection.execute(candidates(tx, limit=limit, cap=cap, busy=busy, take_over=take_over)).all()
     taken: dict[str, int] = {}
@@ -59,8 +61,9 @@ def candidates(
     full = sa.select(_RUNNING.c.fair_key).where(_RUNNING.c.running >= cap)
     room = sa.or_(_E.fair_key.not_in(full), _IS_RUNNING)  # a run that is taken over counts already
     now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
-    queued = sa.and_(_IS_PENDING, _E.ready_at <= now, room)
-    due = sa.and_(~_IS_PENDING, _E.ready_at.is_not(None), _E.ready_at <= now, room)
+    going = ~facts.holds(facts.PAUSED)
+    queued = sa.and_(_IS_PENDING, _E.ready_at <= now, room, going)
+    due = sa.and_(~_IS_PENDING, _E.ready_at.is_not(None), _E.ready_at <= now, room, going)
     if not take_over:
         due = sa.and_(due, ~_IS_RUNNING)
     if busy:

@@ -242,6 +242,16 @@ fair_queues = Table(
 )
 Index("ix_fair_queues_last_tag", fair_queues.c.last_tag)
 
+platform_facts = Table(
+    "platform_facts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", JsonColumn, nullable=False),
+    _text("reason"),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("changed_by", String, nullable=False),
+)
+
 provider_bundles = Table(
     "provider_bundles",
     metadata,
