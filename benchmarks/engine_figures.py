@@ -11,6 +11,7 @@ from cli.compose import Running
 from engine.domain.execution import ExecutionState
 from engine.domain.runs import Outputs
 from engine.services import applications, catalog
+from engine.services.submissions import submit
 from engine.store import executions
 from engine.store.executions import NewExecution
 from engine.store.tables import executions as table
@@ -48,7 +49,7 @@ def submissions(*, database: str, rounds: int = 200) -> Figure:
 
 def _submit(platform: Running, number: int) -> float:
     began = time.perf_counter()
-    made = applications.submit(platform.platform, ACTOR, _SPEC % number)
+    made = submit(platform.platform, ACTOR, _SPEC % number)
     while applications.get(platform.platform, made.application).resources[0].state != "active":
         time.sleep(0.002)
     return time.perf_counter() - began
