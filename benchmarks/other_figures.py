@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.engine_figures import Figure, load, percentiles
 from benchmarks.ground import ACTOR, memory_of, running, scratch, until
-from engine.services import applications
+from engine.services import submissions
 
 _RESOURCES = 50
 _HANDSHAKE = (
@@ -44,7 +44,7 @@ def planning(*, rounds: int = 40) -> Figure:
     with running(threads=4) as platform:
         for _ in range(rounds):
             began = time.perf_counter()
-            applications.submit(platform.platform, ACTOR, source, dry_run=True)
+            submissions.submit(platform.platform, ACTOR, source, dry_run=True)
             taken.append(time.perf_counter() - began)
     return Figure(f"parse + validate + plan, {_RESOURCES} resources", percentiles(taken), "p95 ≤ 50 ms", load())
 
