@@ -12,7 +12,7 @@ from engine.domain.provider import Registry
 from engine.errors import Conflict, Unavailable
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import default_folders, load
-from engine.runtime.engine import Engine, Places
+from engine.runtime.engine import Engine
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
 from engine.store import bundles, schema
@@ -158,7 +158,6 @@ def _assemble(settings: Settings) -> tuple[Platform, Engine]:
         settings,
         providers,
         PlatformRequests(platform),
-        places=Places(settings.data_dir / "workspaces", settings.data_dir / "providers"),
         base_environment=base_environment(os.environ),
     )
     relay.connect(engine)
