@@ -182,7 +182,7 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         live_log=attempt.log,
         warden=workshop.warden,
         lease_left=lambda: workshop.lease_left(attempt.execution.id),
-        open_workspace=lambda: workshop.workspaces.open(attempt.execution.id, attempt.position, attempt.artifacts),
+        open_workspace=lambda: workshop.workspaces.open(attempt.execution, attempt.position, attempt.artifacts),
         open_bundle=attempt.bundle,
         provider_data=workshop.provider_data / attempt.execution.provider,
         capture_bytes=workshop.output_bytes,

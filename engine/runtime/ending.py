@@ -85,7 +85,7 @@ class Ends:
             application=execution.application or None,
             error=error or None,
         )
-        self.bench.workshop.workspaces.close(execution.id)
+        self.bench.workshop.workspaces.close(execution)
 
     def _cancel_waiting(self) -> list[ExecutionId]:
         """Nothing is waited for any more; returns the children whose end was asked for."""
