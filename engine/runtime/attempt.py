@@ -186,7 +186,13 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         open_bundle=attempt.bundle,
         provider_data=workshop.provider_data / attempt.execution.provider,
         capture_bytes=workshop.output_bytes,
+        mask_declared=lambda outputs: _mask_declared(attempt, outputs),
     )
+
+
+def _mask_declared(attempt: Attempt, outputs: JsonObject) -> None:
+    for name in outputs.keys() & set(attempt.step.secret_outputs):
+        add_masks(attempt.masker, outputs[name])
 
 
 def _labels(attempt: Attempt) -> dict[str, str]:
