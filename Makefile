@@ -79,6 +79,7 @@ env: .venv/.ready ## Only prepare the environment (.venv)
 
 .PHONY: clean
 clean: ## Remove everything that make has made
+	@[ ! -d .demo ] || [ ! -x $(PY) ] || $(PY) -m cli.server local purge --yes --data-dir .demo
 	rm -rf .venv .tools .demo dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -15,7 +15,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.domain.values import JsonObject
-from engine.errors import Conflict, Denied, InnominatusError, Internal, Invalid, NotFound, Problem, Unavailable
+from engine.errors import (
+    Conflict,
+    Denied,
+    InnominatusError,
+    Internal,
+    Invalid,
+    NotFound,
+    Problem,
+    Unavailable,
+    counted,
+)
 from engine.services import views
 from engine.store.types import dump_json
 
@@ -83,8 +93,7 @@ def response(error: InnominatusError, *, headers: Mapping[str, str] | None = Non
 
 
 def refusal(problems: list[Problem], *, code: str = "invalid_request") -> Invalid:
-    count = len(problems)
-    return Invalid(f"The request has {count} problem{'s' if count != 1 else ''}.", problems, code=code)
+    return Invalid(f"The request has {counted(problems)}.", problems, code=code)
 
 
 def install(app: FastAPI) -> None:

@@ -1,22 +1,23 @@
 """The composition root: settings become a running platform. Only here everyone is known."""
 
-import fcntl
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
+from cli import data_dir, live, waiting
 from engine.config import Settings
 from engine.domain.provider import Registry
 from engine.errors import Conflict, Unavailable
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import default_folders, load
 from engine.runtime.engine import Engine
+from engine.runtime.queue import Nudges
+from engine.runtime.signals import Elsewhere, Sender
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
-from engine.store import bundles, schema
-from engine.store.database import Store, open_engine
+from engine.store import bundles, database, facts, schema
+from engine.store.database import Store
 from engine.store.sealing import Sealer, key_from_file, parse_key
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -24,43 +25,20 @@ _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 @dataclass(frozen=True)
 class Running:
-    """A platform with its engine. `close` stops both."""
+    """A platform, with its engine unless engines run elsewhere. `close` stops all of it."""
 
     platform: Platform
-    engine: Engine
-    lock: IO[str] | None
+    engine: Engine | None
+    nudges: Nudges | None
+    lock: IO[str]
 
     def close(self, *, grace: float | None = None) -> None:
-        self.engine.stop(grace=grace)
+        if self.engine is not None:
+            self.engine.stop(grace=grace)
+        if self.nudges is not None:
+            self.nudges.stop()
         self.platform.store.close()
-        if self.lock is not None:
-            self.lock.close()
-
-
-def prepare_data_dir(settings: Settings) -> None:
-    """The data directory, readable by its owner only. Raises Unavailable when it cannot be written."""
-    try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = settings.data_dir / f".probe-{secrets.token_hex(4)}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise Unavailable(
-            f"The data directory `{settings.data_dir}` cannot be written: {error.strerror}.",
-            code="data_dir",
-            hint="Free space or change its permissions, or name another one in INNOMINATUS_DATA_DIR.",
-        ) from error
-
-
-def take_lock(settings: Settings) -> IO[str] | None:
-    """Hold the data directory's lock for this process; None when a live engine holds it."""
-    file = (settings.data_dir / "engine.lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+        self.lock.close()
 
 
 def sealer_of(settings: Settings) -> Sealer:
@@ -77,34 +55,21 @@ def sealer_of(settings: Settings) -> Sealer:
     return Sealer(key_from_file(settings.data_dir / "secret.key"))
 
 
-def api_token(settings: Settings) -> str:
-    """The bearer token: from the settings, or the file `token` in the data directory, made on first use."""
-    given = settings.api_token.get_secret_value()
-    if given:
-        return given
-    path = settings.data_dir / "token"
-    known = path.read_text().strip() if path.exists() else ""
-    if known:
-        return known
-    made = f"inn_{secrets.token_urlsafe(32)}"
-    draft = path.with_name(f".token-{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{made}\n")
-    # Whole or not at all: a token file cut short by a full disk or a kill would let everyone out, or in.
-    draft.replace(path)
-    return made
-
-
 def open_store(settings: Settings) -> Store:
     """The database, at the code's schema: embedded mode migrates by itself, PostgreSQL says which command does."""
-    engine = open_engine(settings.sqlalchemy_url, pool_size=settings.threads + 8)
-    if settings.embedded:
-        if schema.current(engine) != schema.HEAD:
-            schema.upgrade(engine)
-    else:
-        schema.check(engine)
-    return Store(engine, sealer_of(settings))
+    store = database.open_store(settings.sqlalchemy_url, sealer_of(settings), pool_size=settings.threads + 8)
+    try:
+        if not settings.embedded:
+            waiting.for_database(lambda: schema.current(store.engine), seconds=settings.wait_seconds)
+            schema.check(store.engine)
+        elif schema.current(store.engine) != schema.HEAD:
+            schema.upgrade(store.engine)
+        with store.begin() as tx:
+            facts.check_key(tx)
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def activate_providers(store: Store, settings: Settings) -> ActiveProviders:
@@ -123,10 +88,10 @@ def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool = True) -> Running:
-    """Everything, running. In embedded mode the caller holds `lock`."""
-    prepare_data_dir(settings)
-    if settings.embedded and lock is None:
-        lock = take_lock(settings)
+    """Everything, running, on a data directory whose lock is taken unless the caller hands it over."""
+    data_dir.prepare(settings)
+    if lock is None:
+        lock = live.take_lock(settings.data_dir, shared=not settings.embedded)
         if lock is None:
             raise Conflict(
                 f"Another engine holds the data directory `{settings.data_dir}`.",
@@ -134,17 +99,13 @@ def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool =
                 hint="Stop it, or give this one another INNOMINATUS_DATA_DIR.",
             )
     try:
-        platform, engine = _assemble(settings)
+        return _assemble(settings, lock, run_engine=run_engine and settings.engine)
     except BaseException:
-        if lock is not None:
-            lock.close()
+        lock.close()
         raise
-    if run_engine:
-        engine.start()
-    return Running(platform, engine, lock)
 
 
-def _assemble(settings: Settings) -> tuple[Platform, Engine]:
+def _assemble(settings: Settings, lock: IO[str], *, run_engine: bool) -> Running:
     store = open_store(settings)
     try:
         providers = activate_providers(store, settings)
@@ -153,12 +114,23 @@ def _assemble(settings: Settings) -> tuple[Platform, Engine]:
         raise
     relay = Relay()
     platform = Platform(store, settings, providers, relay)
-    engine = Engine(
-        store,
+    nudges = Nudges(settings.redis_url) if settings.redis_url else None
+    engine = _engine(platform, nudges) if run_engine else None
+    relay.connect(engine or Elsewhere(nudges))
+    if engine is not None:
+        engine.start()
+    if nudges is not None:
+        nudges.start(engine.offer if engine is not None else None)
+    return Running(platform, engine, nudges, lock)
+
+
+def _engine(platform: Platform, others: Sender | None) -> Engine:
+    settings = platform.settings
+    return Engine(
+        platform.store,
         settings,
-        providers,
+        platform.providers,
         PlatformRequests(platform),
         base_environment=base_environment(os.environ),
+        others=others,
     )
-    relay.connect(engine)
-    return platform, engine

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.commands import applications, catalog, deploy, resources, validate, workflows
-from cli.session import Form, Session, arranged, run
+from cli.session import Form, Session, arranged, form_asked, run, tell_version
 
 app = typer.Typer(
     name="innominatus-ctl",
@@ -30,8 +30,16 @@ def options(
         str | None,
         typer.Option(help="The API token; INNOMINATUS_API_TOKEN, INNOMINATUS_API_KEY or IDP_API_KEY, or its file."),
     ] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="The form of the answer.")] = Form.TABLE,
+    output: Annotated[
+        Form, typer.Option("--output", "-o", help="The form of the answer; with json and yaml, errors are JSON.")
+    ] = Form.TABLE,
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=tell_version("innominatus-ctl"), is_eager=True, help="Print the version."),
+    ] = False,
 ) -> None:
+    del version
     ctx.obj = Session(server, token, output)
 
 
@@ -61,7 +69,8 @@ _NOUNS = {
 
 
 def main() -> None:
-    run(app, arranged(sys.argv[1:], _NOUNS))
+    words = arranged(sys.argv[1:], _NOUNS)
+    run(app, words, form=form_asked(words))
 
 
 if __name__ == "__main__":

@@ -159,7 +159,8 @@ def _leave_serving(house: House) -> None:
     say(f"\nData directory: {house.data_dir}")
     say(f"Use it:   INNOMINATUS_DATA_DIR='{house.data_dir}' innominatus-ctl list   (both programs are in .venv/bin)")
     say(f"Clean up: INNOMINATUS_DATA_DIR='{house.data_dir}' innominatus-ctl delete {APP} --yes --wait")
-    say(f"          kill {house.pid}; innominatus local stop --data-dir '{house.data_dir}'; rm -r '{house.data_dir}'")
+    say(f"          kill {house.pid}")
+    say(f"          innominatus local purge --data-dir '{house.data_dir}'; rm -r '{house.data_dir}'")
 
 
 def _clean_up(house: House, *, whole: bool) -> bool:
@@ -168,12 +169,12 @@ def _clean_up(house: House, *, whole: bool) -> bool:
     try:
         house.stop()
         check(condition=True, what="the platform and its servers have stopped")
-    except (DemoFailed, subprocess.SubprocessError, OSError) as error:
+        if whole:
+            house.remove()
+    except (DemoFailed, InnominatusError, subprocess.SubprocessError, OSError) as error:
         say(f"✗ {error}")
         whole = False
-    if whole:
-        house.remove()
-    else:
+    if not whole:
         say(f"What is left for a look: {house.data_dir} (serve.log)")
     return whole
 

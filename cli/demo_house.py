@@ -12,7 +12,7 @@ from typing import Self
 
 from cli import live, local_servers
 from cli.client import Api
-from engine.errors import Unavailable
+from engine.errors import InnominatusError, Unavailable
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
@@ -36,11 +36,9 @@ class House:
         if live.find(place) is None:
             house = cls(place)
             try:
-                if place.exists():
-                    house.innominatus("local", "stop", "--data-dir", str(place))
-                    house.remove()
+                house.remove()
                 place.mkdir(mode=0o700)
-            except (OSError, DemoFailed):
+            except (OSError, InnominatusError):
                 pass
             else:
                 return house
@@ -110,9 +108,10 @@ class House:
         self.innominatus("local", "stop", "--data-dir", str(self.data_dir))
 
     def remove(self) -> None:
-        """Remove the data directory, and what the database servers keep outside it when they run for root."""
-        local_servers.run("purge", self.data_dir)
-        shutil.rmtree(self.data_dir, ignore_errors=True)
+        """Remove the data directory, its database servers, and what they keep outside it when they run for root."""
+        local_servers.purge(self.data_dir)
+        if self.data_dir.exists():
+            shutil.rmtree(self.data_dir)
 
     def _log_tail(self) -> str:
         try:

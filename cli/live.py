@@ -1,10 +1,16 @@
-"""`serve.json`: how others on this machine find the process that holds a data directory."""
+"""How processes on this machine share a data directory: its lock, and `serve.json`, which says where one listens."""
 
+import fcntl
 import json
 import os
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from engine.errors import Conflict
 
 _FILE = "serve.json"
 
@@ -15,6 +21,32 @@ class Live:
 
     pid: int
     url: str
+
+
+def take_lock(data_dir: Path, *, shared: bool = False) -> IO[str] | None:
+    """Hold the data directory until the answer is closed; None when others do.
+
+    An embedded engine holds it alone; engines on PostgreSQL share it.
+    """
+    file = (data_dir / "engine.lock").open("a")
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+@contextmanager
+def alone(data_dir: Path) -> Generator[None]:
+    """Nobody is at work on the data directory, or begins to. Raises Conflict when a platform is."""
+    lock = take_lock(data_dir)
+    if lock is None:
+        raise Conflict(
+            f"A platform is at work on the data directory `{data_dir}`.", code="data_dir_taken", hint="Stop it first."
+        )
+    with lock:
+        yield
 
 
 def announce(data_dir: Path, url: str) -> None:

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from cli import live
 from cli.text import as_object
 from engine.domain.values import Json, JsonObject
 from engine.errors import Internal, NotFound
@@ -13,8 +15,21 @@ from engine.providers.loading import default_folders
 _PROVIDER = "local-team"
 
 
+def purge(data_dir: Path, *, agree: Callable[[JsonObject], None] = lambda _: None) -> JsonObject:
+    """Stop the servers and remove their data for good, outside the data directory too; the answer is what there was.
+
+    `agree` is shown it first, and raises to keep it. Raises Conflict while a platform is at work on the data directory.
+    """
+    found = run("status", data_dir)
+    if found:
+        with live.alone(data_dir):
+            agree(found)
+            run("purge", data_dir)
+    return found
+
+
 def run(command: str, data_dir: Path) -> JsonObject:
-    """`status`, `stop`, or `purge`: stop and remove their data, outside the data directory too. Raises Internal."""
+    """`status`, `stop` or `purge`, as the provider does it. Raises Internal."""
     data = data_dir / "providers" / _PROVIDER
     if not data.is_dir():
         return {}

@@ -1,33 +1,20 @@
 """`innominatus migrate`: the database's tables forward, back, or just looked at."""
 
-from contextlib import closing
-from typing import IO
-
-from cli import compose
+from cli import data_dir, live
 from engine.config import Settings
 from engine.domain.values import JsonObject
-from engine.errors import Conflict
 from engine.store import schema
 from engine.store.database import open_engine
 
 
 def migrate(settings: Settings, *, down: str | None) -> None:
     """Bring the tables to this version, or back to `down`. In embedded mode no engine may be running."""
-    compose.prepare_data_dir(settings)
+    data_dir.prepare(settings)
     if not settings.embedded:
         _migrate(settings, down)
         return
-    with closing(_lock(settings)):
+    with live.alone(settings.data_dir):
         _migrate(settings, down)
-
-
-def _lock(settings: Settings) -> IO[str]:
-    lock = compose.take_lock(settings)
-    if lock is None:
-        raise Conflict(
-            f"An engine holds the data directory `{settings.data_dir}`.", code="data_dir_taken", hint="Stop it first."
-        )
-    return lock
 
 
 def _migrate(settings: Settings, down: str | None) -> None:

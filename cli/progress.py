@@ -14,7 +14,7 @@ from cli.exits import INTERRUPTED
 from cli.session import STYLES, console, note
 from cli.text import as_objects, as_text, shown
 from engine.domain.values import JsonObject
-from engine.errors import NotFound
+from engine.errors import Internal, NotFound
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +37,7 @@ def follow_application(api: Api, app: str, environment: str | None, *, quiet: bo
 
 
 def follow_deletion(api: Api, app: str, environment: str | None, *, quiet: bool) -> None:
-    """Return when the application is gone; a resource that cannot be deleted ends in exit code 1."""
+    """Return when the application is gone. Raises Internal when a resource of it cannot be deleted."""
     with _Board(quiet=quiet) as board, _left_alone(app):
         while True:
             try:
@@ -50,8 +50,9 @@ def follow_deletion(api: Api, app: str, environment: str | None, *, quiet: bool)
             if resources and not any(_moves(resource) for resource in resources):
                 break
             time.sleep(_PAUSE)
-    note(f"`{app}` could not be deleted whole. Look: innominatus-ctl status {app}")
-    raise typer.Exit(1)
+    raise Internal(
+        f"`{app}` could not be deleted whole.", code="not_deleted", hint=f"Look: innominatus-ctl status {app}"
+    )
 
 
 def follow_execution(api: Api, execution_id: int, *, quiet: bool) -> JsonObject:

@@ -1,14 +1,17 @@
 """The reference of the doors: MCP tools, REST routes, command lines."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from mcp_types import Tool
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from cli.exits import as_document
 from cli.reference_schema import COLUMNS, as_schema, rows
-from cli.reference_text import code, page, sentence, table
+from cli.reference_text import block, code, page, sentence, table
 from cli.text import as_object, as_objects, as_text
 from engine.domain.values import Json, JsonObject
+from engine.errors import Invalid, Problem
 
 _EVERYWHERE = frozenset({"--help", "--install-completion", "--show-completion"})
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -125,7 +128,23 @@ def command_lines(programs: Mapping[str, TyperGroup], exits: Mapping[str, int]) 
     intro = "`innominatus` runs the platform on this machine; `innominatus-ctl` talks to a running one over REST."
     codes = table(("Code", "Meaning"), [(str(number), meaning) for meaning, number in exits.items()])
     sections = [_program(name, group) for name, group in programs.items()]
-    return page("Command lines", intro, *sections, "## Exit codes", codes)
+    return page("Command lines", intro, *sections, "## Errors", *_errors(), "## Exit codes", codes)
+
+
+def _errors() -> tuple[str, ...]:
+    example = Problem("unknown_key", "containers.web", "Unknown key `imgae`", "Did you mean `image`?", line=5, column=5)
+    told = as_document(Invalid("The Score spec has 1 problem.", [example], code="invalid_spec"))
+    rules = (
+        "An error is told on standard error, in words; standard output holds the answer alone. With `-o json` or "
+        "`-o yaml` the error is one line of JSON there, the last one, wrong usage included; `code` is stable, `hint` "
+        "says what to do, and `problems` lists everything that is wrong with an input, each with its place. "
+        "Spread over several lines:"
+    )
+    waited = (
+        "A deployment or run that was waited for and ended as failed is an answer, not an error: it stands on "
+        "standard output with its `status`, and the exit code is 1."
+    )
+    return rules, block(json.dumps(told, indent=2), "json"), waited
 
 
 def _program(name: str, group: TyperGroup) -> str:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.session import print_fields, run, say
+from cli.options import Yes
+from cli.session import print_fields, run, say, tell_version
 from cli.text import as_object, shown
 
 if TYPE_CHECKING:
     from engine.config import Settings
+    from engine.domain.values import JsonObject
 
 app = typer.Typer(
     name="innominatus",
@@ -31,6 +33,16 @@ DataDir = Annotated[Path | None, typer.Option(help="The data directory; INNOMINA
 Server = Annotated[str | None, typer.Option(help="Reach this platform instead; INNOMINATUS_API_BASE.")]
 
 
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=tell_version("innominatus"), is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
 def _settings(data_dir: Path | None, **given: object) -> "Settings":
     from cli.settings import read_settings
 
@@ -43,12 +55,15 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one; INNOMINATUS_PORT.")] = None,
     data_dir: DataDir = None,
     *,
+    engine: Annotated[
+        bool | None, typer.Option("--engine/--no-engine", help="Run executions here too; INNOMINATUS_ENGINE.")
+    ] = None,
     show_token: Annotated[bool, typer.Option("--show-token", help="Print the API token.")] = False,
 ) -> None:
-    """Serve REST and MCP on one port, with the engine inside."""
+    """Serve REST and MCP on one port, with the engine inside unless workers run it."""
     from cli import serving
 
-    serving.serve(_settings(data_dir, host=host, port=port), show_token=show_token)
+    serving.serve(_settings(data_dir, host=host, port=port, engine=engine), show_token=show_token)
 
 
 @mcp_app.callback(invoke_without_command=True)
@@ -59,6 +74,10 @@ def mcp(ctx: typer.Context, data_dir: DataDir = None, server: Server = None) -> 
 
         # Importing makes objects that stay: collecting while at it costs a fifth of the time until the first answer.
         gc.disable()
+        from cli import lean
+
+        lean.without_colours()
+        lean.import_protocol()
         from cli import stdio
 
         base = server or os.environ.get("INNOMINATUS_API_BASE")
@@ -74,11 +93,19 @@ def config(data_dir: DataDir = None, server: Server = None) -> None:
 
 
 @app.command()
-def worker(data_dir: DataDir = None) -> None:
+def worker(
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=512, help="Executions at once in each process; INNOMINATUS_THREADS.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes, each with its own threads.")] = 1,
+    data_dir: DataDir = None,
+) -> None:
     """Run the engine without doors, beside others on one PostgreSQL (INNOMINATUS_DATABASE_URL)."""
     from cli import working
 
-    working.work(_settings(data_dir))
+    settings = _settings(data_dir, threads=threads)
+    given = ["--threads", str(settings.threads), "--data-dir", str(settings.data_dir)]
+    working.work(settings, processes=processes, arguments=given)
 
 
 @app.command()
@@ -106,10 +133,17 @@ def local_status(data_dir: DataDir = None) -> None:
 
     found = local_servers.run("status", _settings(data_dir).data_dir)
     for name, server in found.items():
-        pid, port = (as_object(server).get(key) for key in ("pid", "port"))
-        say(f"{name}  " + (f"running, pid {shown(pid)}, port {shown(port)}" if pid else "stopped"))
+        say(f"{name}  {_how(as_object(server))}")
     if not found:
-        say("No servers were made for this data directory.")
+        say(_NO_SERVERS)
+
+
+_NO_SERVERS = "No servers were made for this data directory."
+
+
+def _how(server: "JsonObject") -> str:
+    pid, port = server.get("pid"), server.get("port")
+    return f"running, pid {shown(pid)}, port {shown(port)}" if pid else "stopped"
 
 
 @local_app.command("stop")
@@ -121,7 +155,30 @@ def local_stop(data_dir: DataDir = None) -> None:
     for name, server in found.items():
         say(f"{name}  " + ("stopped" if as_object(server).get("stopped") else "was not running"))
     if not found:
-        say("No servers were made for this data directory.")
+        say(_NO_SERVERS)
+
+
+@local_app.command("purge")
+def local_purge(data_dir: DataDir = None, *, yes: Yes = False) -> None:
+    """Stop the servers and remove their data for good, also what lies outside the data directory."""
+    from cli import local_servers
+    from cli.plans import agree
+
+    def ask(found: "JsonObject") -> None:
+        say("This stops these servers and removes their data for good:")
+        for name, server in found.items():
+            folders = as_object(server).get("folders")
+            say(f"  {name}  {_how(as_object(server))}")
+            for folder in folders if isinstance(folders, list) else []:
+                say(f"    {shown(folder)}")
+        if not yes:
+            agree("Remove them?")
+
+    found = local_servers.purge(_settings(data_dir).data_dir, agree=ask)
+    for name in found:
+        say(f"{name}  removed")
+    if not found:
+        say(_NO_SERVERS)
 
 
 def main() -> None:

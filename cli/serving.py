@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from cli import compose, live, logs, web
+from cli import compose, data_dir, live, logs, web
 from cli.exits import TERMINATED
 from cli.session import note, say
 from engine.config import Settings
@@ -23,10 +23,10 @@ def serve(settings: Settings, *, show_token: bool) -> None:
     """Serve until SIGTERM or SIGINT; running steps then get their grace time. A second signal ends at once."""
     check_reach(settings)
     logs.configure(form=settings.log_format, level=settings.log_level)
-    compose.prepare_data_dir(settings)
+    data_dir.prepare(settings)
     listener = listen(settings)
     running = compose.start(settings)
-    token = compose.api_token(settings)
+    token = data_dir.api_token(settings)
     url = address(listener, settings.host)
     stop = _Stop()
 
@@ -152,7 +152,7 @@ def background(running: compose.Running, settings: Settings) -> Callable[[], Non
     listener = listen(settings.model_copy(update={"host": "127.0.0.1", "port": 0}))
     url = address(listener, "127.0.0.1")
     try:
-        app = web.doors(running, token=compose.api_token(settings))
+        app = web.doors(running, token=data_dir.api_token(settings))
     except InnominatusError:
         listener.close()
         raise

@@ -4,14 +4,14 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import typer
 
-from cli.exits import INTERRUPTED, exit_code, tell
+from cli.exits import EXIT_CODES, FAILED, INTERRUPTED, exit_code, tell
 from cli.text import clean, shown
 from engine.domain.values import Json, JsonObject
-from engine.errors import InnominatusError
+from engine.errors import InnominatusError, Invalid
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -158,13 +158,54 @@ def arranged(args: Sequence[str], nouns: Mapping[str, Collection[str]]) -> list[
     return [*front, *rest]
 
 
-def run(app: typer.Typer, args: Sequence[str]) -> NoReturn:
-    """Run a command line to its exit code."""
+def form_asked(args: Sequence[str]) -> Form:
+    """The form that a command line asks for, known before it is read: what is wrong with it is told in that form."""
+    found = Form.TABLE.value
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if name in {"-o", "--output"}:
+            found = value if equals else next(words, "")
+    return Form(found) if found in {*Form} else Form.TABLE
+
+
+_WRONG_USAGE = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+"""The family of all that typer refuses; it has no public name."""
+
+
+def run(app: typer.Typer, args: Sequence[str], *, form: Form = Form.TABLE) -> NoReturn:
+    """Run a command line to its exit code. Errors are words, or one line of JSON where JSON or YAML was asked for."""
+    plain = form is Form.TABLE
     try:
-        app(list(args))
+        ended = app(list(args), standalone_mode=plain)  # for people, typer tells wrong usage itself
+        sys.exit(ended or 0)
+    except _WRONG_USAGE as error:
+        tell(_misuse(error), plain=plain)
+        sys.exit(EXIT_CODES[Invalid])
     except InnominatusError as error:
-        tell(error)
+        tell(error, plain=plain)
         sys.exit(exit_code(error))
+    except typer.Abort:
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    sys.exit(0)
+
+
+def _misuse(error: typer.BadParameter) -> Invalid:
+    path = error.ctx.command_path if error.ctx else "innominatus-ctl"
+    return Invalid(error.format_message(), code="usage", hint=f"Look: {path} --help")
+
+
+def tell_version(program: str) -> Callable[[bool], None]:
+    """What `--version` does: name the program and the installed package's version, and end."""
+
+    def tell(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+        if asked:
+            from importlib.metadata import version
+
+            say(f"{program} {version('innominatus')}")
+            raise typer.Exit
+
+    return tell

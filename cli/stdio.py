@@ -5,17 +5,20 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import IO, TYPE_CHECKING
 
-from cli import compose, live, logs
+from cli import data_dir, live, logs
 from cli.exits import TERMINATED
 from engine.config import Settings
 from engine.domain.values import JsonObject
 from engine.errors import Conflict
+
+if TYPE_CHECKING:
+    from cli.compose import Running
 
 _BOOT_SECONDS = 10.0
 
@@ -26,13 +29,13 @@ def run(settings: Settings, *, server: str | None, token: str | None) -> None:
     if server:
         _forward(server, token or settings.api_token.get_secret_value())
         return
-    compose.prepare_data_dir(settings)
-    lock = compose.take_lock(settings) if settings.embedded else None
+    data_dir.prepare(settings)
+    lock = live.take_lock(settings.data_dir) if settings.embedded else None
     if settings.embedded and lock is None:
         found = _live(settings)
-        _forward(found.url, compose.api_token(settings))
+        _forward(found.url, data_dir.api_token(settings))
         return
-    _be_the_engine(compose.start(settings, lock=lock), settings)
+    _be_the_engine(settings, lock)
 
 
 def _at_least_warning(level: str) -> str:
@@ -61,12 +64,15 @@ def _live(settings: Settings) -> live.Live:
     return found
 
 
-def _be_the_engine(running: compose.Running, settings: Settings) -> None:
+def _be_the_engine(settings: Settings, lock: IO[str] | None) -> None:
+    from cli import compose
+    from cli.late import LateDoors
     from engine.domain.values import Actor, ActorKind
     from mcp_server.server import create_server
     from mcp_server.stdio import run_stdio
 
-    doors = _BesideDoors(running, settings)
+    running = compose.start(settings, lock=lock)
+    doors = LateDoors(lambda: _open_doors(running, settings))
 
     def leave() -> None:
         doors.close()
@@ -81,7 +87,7 @@ def _be_the_engine(running: compose.Running, settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
-    server = create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp"))
+    server = create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp"), listed=doors.soon)
     gc.freeze()
     gc.enable()
     try:
@@ -90,25 +96,11 @@ def _be_the_engine(running: compose.Running, settings: Settings) -> None:
         leave()
 
 
-class _BesideDoors:
-    """REST and MCP over HTTP for others on this machine, opened beside the first answers, which must not wait."""
+def _open_doors(running: "Running", settings: Settings) -> Callable[[], None]:
+    """REST and MCP over HTTP for others on this machine."""
+    from cli.serving import background
 
-    def __init__(self, running: compose.Running, settings: Settings) -> None:
-        self._running = running
-        self._settings = settings
-        self._close: Callable[[], None] | None = None
-        self._thread = threading.Thread(target=self._open, name="open-doors", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._thread.join(_BOOT_SECONDS)
-        if self._close is not None:
-            self._close()
-
-    def _open(self) -> None:
-        from cli.serving import background
-
-        self._close = background(self._running, self._settings)
+    return background(running, settings)
 
 
 def client_config(settings: Settings, *, server: str | None) -> JsonObject:

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from api.app import Readiness, create_app
 from cli.compose import Running
 from engine.domain.values import Actor, ActorKind
+from engine.services import overview
 from mcp_server.http import http_app
 from mcp_server.server import create_server
 
@@ -19,6 +20,8 @@ def doors(running: Running, *, token: str) -> FastAPI:
     mcp = http_app(create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp")), allowed_hosts=hosts)
 
     def ready() -> Readiness:
+        if running.engine is None:
+            return Readiness(ready=True, reason=overview.left_lying(running.platform))
         ailing = running.engine.ailing
         return Readiness(ready=not ailing, reason=ailing)
 

@@ -1,16 +1,26 @@
-"""`innominatus worker`: one engine of several on a PostgreSQL."""
+"""`innominatus worker`: one engine of several on a PostgreSQL, or a few of them in processes of their own."""
 
 import signal
+import subprocess
+import sys
 import threading
+import time
 from types import FrameType
+
+import structlog
 
 from cli import compose, logs
 from engine.config import Settings
 from engine.errors import Invalid
 
+logger = structlog.get_logger()
+_RESTART_SECONDS = 1.0
+_END_SECONDS = 10.0
+"""What a child gets beyond the grace of its steps before it is killed."""
 
-def work(settings: Settings) -> None:
-    """Run executions until SIGTERM or SIGINT."""
+
+def work(settings: Settings, *, processes: int, arguments: list[str]) -> None:
+    """Run executions until SIGTERM or SIGINT. `arguments` start one more worker like this one, in one process."""
     if settings.embedded:
         raise Invalid(
             "A worker needs a PostgreSQL that the other processes share.",
@@ -18,6 +28,20 @@ def work(settings: Settings) -> None:
             hint="Set INNOMINATUS_DATABASE_URL, or use `innominatus serve`: it has the engine inside.",
         )
     logs.configure(form=settings.log_format, level=settings.log_level)
+    stop = _stop_signal()
+    if processes > 1:
+        _Children(arguments, processes, stop, grace=settings.grace_seconds).run()
+        return
+    running = compose.start(settings.model_copy(update={"engine": True}))
+    logger.info("worker.started", threads=settings.threads, redis=bool(settings.redis_url))
+    try:
+        stop.wait()
+    finally:
+        running.close(grace=settings.grace_seconds)
+        logger.info("worker.stopped")
+
+
+def _stop_signal() -> threading.Event:
     stop = threading.Event()
 
     def told(number: int, frame: FrameType | None) -> None:
@@ -26,8 +50,33 @@ def work(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    running = compose.start(settings)
-    try:
-        stop.wait()
-    finally:
-        running.close(grace=settings.grace_seconds)
+    return stop
+
+
+class _Children:
+    """Workers in processes of their own: Python runs one thread at a time per process. One that ends is replaced."""
+
+    def __init__(self, arguments: list[str], count: int, stop: threading.Event, *, grace: float) -> None:
+        self._command = [sys.executable, "-m", "cli.server", "worker", *arguments]
+        self._stop = stop
+        self._grace = grace
+        self._children: list[subprocess.Popen[bytes]] = [self._start() for _ in range(count)]
+
+    def run(self) -> None:
+        while not self._stop.wait(_RESTART_SECONDS):
+            for place, child in enumerate(self._children):
+                if child.poll() is not None:
+                    logger.error("worker.ended", pid=child.pid, code=child.returncode, meaning="another one is started")
+                    self._children[place] = self._start()
+        for child in self._children:
+            child.terminate()
+        deadline = time.monotonic() + self._grace + _END_SECONDS
+        for child in self._children:
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                logger.warning("worker.killed", pid=child.pid, meaning="its steps go on elsewhere")
+                child.kill()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603 - ourselves

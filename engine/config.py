@@ -18,6 +18,17 @@ class Settings(BaseSettings):
         description="Where embedded mode keeps its database, keys, token, workspaces and the local providers' servers.",
     )
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the data directory.")
+    redis_url: str = Field(
+        default="",
+        description="Redis that carries wake-ups between processes on PostgreSQL (`redis://` or `rediss://`); without "
+        "it a process learns of others' work at its next sweep.",
+    )
+    engine: bool = Field(
+        default=True, description="Whether `innominatus serve` has an engine inside; false where workers run."
+    )
+    wait_seconds: float = Field(
+        default=30.0, ge=0, description="How long a start waits for the database server to answer."
+    )
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with a token set.")
     port: int = Field(default=8081, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     allowed_hosts: str = Field(default="", description="Further Host names to accept, separated by commas.")

@@ -1,6 +1,6 @@
 """The few ways a use case can fail, in the domain's words. Doors translate them; the engine knows no status codes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -32,6 +32,15 @@ class Problem:
         place = ":".join(str(part) for part in (self.file, self.line or "", self.column or "") if part)
         lead = " ".join(part for part in (place, self.path) if part)
         return f"{lead + ': ' if lead else ''}{self.message}{' — ' + self.fix if self.fix else ''}"
+
+    def members(self) -> dict[str, str | int]:
+        """As a JSON object, the same through every door; the place is left out where there is none."""
+        found: dict[str, str | int] = {"code": self.code, "severity": self.severity.value, "path": self.path}
+        if self.file:
+            found["file"] = self.file
+        if self.line:
+            found |= {"line": self.line, "column": self.column}
+        return {**found, "message": self.message, "fix": self.fix}
 
 
 class InnominatusError(Exception):
@@ -105,6 +114,11 @@ FAMILIES: tuple[type[InnominatusError], ...] = (NotFound, Conflict, Invalid, Den
 def nearest(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     """The known names that look most like `name`, best first; possibly none."""
     return get_close_matches(name, list(known), n=most, cutoff=0.55)
+
+
+def counted(problems: Sized) -> str:
+    """`1 problem`, `3 problems`: for a sentence that does not repeat what each of them says."""
+    return f"{len(problems)} problem{'s' * (len(problems) != 1)}"
 
 
 def quoted(names: Iterable[str]) -> str:

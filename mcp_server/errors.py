@@ -41,7 +41,7 @@ _NEXT: Mapping[str, str] = {
 def failed(error: InnominatusError) -> CallToolResult:
     """The error as a result that the model reads, with every problem. Never the text of an unexpected exception."""
     problems = _problems(error)
-    shown: JsonObject = {"code": error.code, "message": _message(error)}
+    shown: JsonObject = {"code": error.code, "message": _short(error.message)}
     if problems:
         shown["problems"] = problems[:_MOST_PROBLEMS]
     if len(problems) > _MOST_PROBLEMS:
@@ -56,13 +56,6 @@ def failed(error: InnominatusError) -> CallToolResult:
     if following:
         content["next"] = [following]
     return result(content, is_error=True)
-
-
-def _message(error: InnominatusError) -> str:
-    """The sentence, without the problems where it repeats them: they follow one by one."""
-    repeats = isinstance(error, Invalid) and any(found.message in error.message for found in error.problems)
-    head, colon, _ = error.message.partition(": ")
-    return _short(f"{head}." if repeats and colon else error.message)
 
 
 def _problems(error: InnominatusError) -> list[Json]:

@@ -11,6 +11,7 @@ from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import Tool as AdvertisedTool
 from pydantic import ValidationError
 
 from engine.domain.values import Actor, JsonObject
@@ -45,7 +46,8 @@ class _Offer(NamedTuple):
 class PlatformServer(MCPServer[object]):
     """An MCP server whose answers and errors are all ours: nothing of an exception reaches the client unasked."""
 
-    def __init__(self, offers: list[_Offer]) -> None:
+    def __init__(self, offers: list[_Offer], *, listed: Callable[[], None]) -> None:
+        self._listed = listed
         self._offered = {tool.name: tool for tool in map(_tool, offers)}
         super().__init__(
             "innominatus",
@@ -56,6 +58,10 @@ class PlatformServer(MCPServer[object]):
             log_level="WARNING",
             subscriptions=False,
         )
+
+    async def list_tools(self) -> list[AdvertisedTool]:
+        self._listed()
+        return await super().list_tools()
 
     async def call_tool(
         self, name: str, arguments: dict[str, object], context: Context[object, object] | None = None
@@ -98,8 +104,10 @@ def _traced(error: BaseException) -> dict[str, str]:
     return {"error": f"{type(error).__name__}: {first[:300]}", "stack": where}
 
 
-def create_server(platform: Platform, *, actor: Callable[[], Actor] | Actor) -> PlatformServer:
-    """The server over a running platform. `actor` says who calls, at each call."""
+def create_server(
+    platform: Platform, *, actor: Callable[[], Actor] | Actor, listed: Callable[[], None] = lambda: None
+) -> PlatformServer:
+    """The server over a running platform. `actor` says who calls, at each call; `listed` hears who asks for tools."""
     who = (lambda: actor) if isinstance(actor, Actor) else actor
     house = House(platform, who)
     catalog, runs, things, specs = CatalogTools(house), RunTools(house), ResourceTools(house), SpecTools(house)
@@ -115,7 +123,8 @@ def create_server(platform: Platform, *, actor: Callable[[], Actor] | Actor) -> 
             _Offer(things.get_resource_details, schemas.RESOURCE),
             _Offer(specs.list_specs, schemas.LIST),
             _Offer(specs.submit_spec, schemas.SUBMISSION, _CHANGES),
-        ]
+        ],
+        listed=listed,
     )
 
 

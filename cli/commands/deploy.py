@@ -1,5 +1,7 @@
 """deploy: a Score spec becomes what the platform is to make."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +9,7 @@ import typer
 
 from cli.options import Environment, Wait, Yes
 from cli.session import Session, note, say, session_of
-from cli.text import as_object, as_objects, as_text, shown
+from cli.text import as_object, as_objects, as_text, clean, shown
 from engine.domain.values import JsonObject
 from engine.errors import Invalid
 
@@ -47,7 +49,7 @@ def deploy(  # noqa: PLR0913 - the options of one command
             plan_hash = as_text(planned.get("plan_hash"))
         answer = api.submit({**asked, "dry_run": dry_run, "plan_hash": plan_hash}, key=idempotency_key)
         if session.plain:
-            _tell(answer, dry_run=dry_run)
+            _tell(answer, again=_again(session, file, asked) if dry_run else ())
         if wait and not dry_run:
             answer["result"] = _watch(session, answer)
         session.show(answer, lambda: None)
@@ -56,15 +58,25 @@ def deploy(  # noqa: PLR0913 - the options of one command
         raise typer.Exit(1)
 
 
-def _tell(answer: JsonObject, *, dry_run: bool) -> None:
+def _again(session: Session, file: Path, asked: JsonObject) -> tuple[str, ...]:
+    """The words of the command line that submits the same once more; a token is nothing to print."""
+    words = ["innominatus-ctl", *(("--server", session.server) if session.server else ()), "deploy", str(file)]
+    if environment := as_text(asked["environment"]):
+        words += ["--environment", environment]
+    return (*words, *(f"--{name}" for name in ("prune", "strict") if asked[name]))
+
+
+def _tell(answer: JsonObject, *, again: Sequence[str]) -> None:
+    """The plan and what became of it. `again` are the words that would apply it; none where it was applied."""
     from cli.plans import plan_of, print_plan, print_warnings
 
     print_warnings(answer)
     if "plan" in answer:
         print_plan(plan_of(answer))
     name, version = shown(answer.get("application")), shown(answer.get("version"))
-    if dry_run:
-        say(f"Nothing was written. To apply exactly this: --plan-hash {shown(answer.get('plan_hash'))}")
+    if again:
+        say("Nothing was written. To apply exactly this:")
+        say(clean(shlex.join([*again, "--plan-hash", shown(answer.get("plan_hash"))])))
     else:
         say(f"Submitted {name} as version {version}." + (" (It was submitted before.)" * bool(answer.get("replayed"))))
 

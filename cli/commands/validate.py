@@ -10,7 +10,7 @@ from cli.exits import EXIT_CODES
 from cli.session import print_table, say, session_of
 from cli.text import clean
 from engine.domain.values import Json, JsonObject
-from engine.errors import Invalid, Problem, Severity
+from engine.errors import Invalid, Problem, Severity, counted
 
 Targets = Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="What to validate; - reads stdin.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Accept official Score only.")]
@@ -22,10 +22,7 @@ def validate(ctx: typer.Context, targets: Targets, *, strict: Strict = False) ->
     """Validate Score specs, workflows and provider folders: every problem with its line, and what to write instead."""
     session = session_of(ctx)
     found = [result for target in targets for result in _validate(target, strict=strict)]
-    data: list[Json] = [
-        {"target": name, "kind": kind, "valid": not _errors(problems), "problems": [_shape(one) for one in problems]}
-        for name, kind, problems in found
-    ]
+    data: list[Json] = [_shape(name, kind, problems) for name, kind, problems in found]
     session.show(data, lambda: _print(found))
     if any(_errors(problems) for _, _, problems in found):
         raise typer.Exit(EXIT_CODES[Invalid])
@@ -35,17 +32,16 @@ def _errors(problems: tuple[Problem, ...]) -> list[Problem]:
     return [problem for problem in problems if problem.severity is Severity.ERROR]
 
 
-def _shape(found: Problem) -> JsonObject:
-    from engine.services.views import problem
-
-    return problem(found)
+def _shape(name: str, kind: str, problems: tuple[Problem, ...]) -> JsonObject:
+    listed: list[Json] = [{**problem.members()} for problem in problems]
+    return {"target": name, "kind": kind, "valid": not _errors(problems), "problems": listed}
 
 
 def _print(found: list[Found]) -> None:
     for name, kind, problems in found:
-        errors = len(_errors(problems))
-        warnings = len(problems) - errors
-        verdict = "valid" if not errors else f"{errors} problem{'s' * (errors != 1)}"
+        errors = _errors(problems)
+        warnings = len(problems) - len(errors)
+        verdict = counted(errors) if errors else "valid"
         more = f", {warnings} warning{'s' * (warnings != 1)}" if warnings else ""
         say(clean(f"{name}: {verdict} ({kind}{more})"))
         for problem in problems:

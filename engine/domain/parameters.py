@@ -9,7 +9,7 @@ from contextlib import suppress
 from engine.domain import expressions
 from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Parameter, ParameterType
-from engine.errors import Invalid, Problem, nearest, quoted
+from engine.errors import Invalid, Problem, counted, nearest, quoted
 
 LONGEST_MATCHED = 1_000
 """Characters of a value that a pattern is tried on."""
@@ -78,8 +78,7 @@ def bind(
         else:
             problems.append(_unknown(name, known))
     if problems:
-        told = "; ".join(str(problem) for problem in problems[:5])
-        raise Invalid(f"The inputs are not valid: {told}.", problems, code="invalid_inputs")
+        raise Invalid(f"The inputs have {counted(problems)}.", problems, code="invalid_inputs")
     return bound
 
 

@@ -5,26 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.domain.changes import changed_leaves
+from engine.domain.foresight import foreseen
+from engine.domain.output_check import output_problems
 from engine.domain.placeholders import resource_references
 from engine.domain.plan import Action, Plan, PlanItem
 from engine.domain.plan_question import Current, Owner, Question, Reference, canonical, with_operation
-from engine.domain.provider import Operation, Registry
+from engine.domain.provider import Operation, Registry, ResourceType
 from engine.domain.removal import gone_items
 from engine.domain.resource import PROVISIONED, Resource, ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_CLASS, WORKLOAD, ResourceDeclaration, Spec
 from engine.domain.topology import topological_order
-from engine.domain.values import Json
 from engine.errors import Problem, quoted
 
 __all__ = ["Answer", "Current", "Question", "Reference", "canonical", "key_of", "make_plan", "workload_key"]
 
-_MOVES = frozenset({Action.CREATE, Action.UPDATE})
-_UNMADE = frozenset({ResourceState.REQUESTED, ResourceState.BLOCKED})
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A plan, or the problems that stand in its way (then `plan` is None)."""
+    """A plan, or the problems that stand in its way, in the order of their lines (then `plan` is None)."""
 
     plan: Plan | None
     problems: tuple[Problem, ...] = ()
@@ -46,10 +44,11 @@ def make_plan(question: Question) -> Answer:
     desired, problems = _desired(question)
     conflicts = [problem for want in desired for problem in _conflicts(want, question)]
     if problems or conflicts:
-        return Answer(None, (*problems, *conflicts))
+        told = sorted((*problems, *conflicts), key=lambda one: (not one.line, one.line, one.column))
+        return Answer(None, tuple(told))
     wanted = _in_order([_wanted_item(want, question) for want in desired])
-    gone = gone_items(question, but=frozenset(want.key for want in desired))
-    items = _with_knowledge(wanted) + gone
+    gone = gone_items(question, wanted=wanted)
+    items = foreseen(wanted, question) + gone
     plan = Plan(question.application, question.environment, tuple(items), tuple(_warnings(items)))
     return Answer(replace(plan, hash=_hash(plan, question)))
 
@@ -93,7 +92,21 @@ def _desired(question: Question) -> tuple[list[_Desired], list[Problem]]:
         else:
             problems.append(_twin_problem(declaration, twin.declaration))
     workload = [] if question.partial else [_workload(spec, by_name, question)]
-    return [*wants.values(), *workload], problems
+    return [*wants.values(), *workload], [*problems, *output_problems(spec, _types(spec, question))]
+
+
+def _types(spec: Spec, question: Question) -> dict[str, ResourceType]:
+    """What placeholders may read, by name: what the spec declares and, when it is an addition, what is there."""
+    named = {name: declaration.type for name, declaration in spec.resources.items()}
+    if question.partial:
+        named |= {
+            reference.name: key.type
+            for key, current in question.current.items()
+            for reference in current.references
+            if reference.application == question.application and reference.name not in named
+        }
+    owners = {name: question.registry.resolve(kind) for name, kind in named.items()}
+    return {name: owner[1] for name, owner in owners.items() if owner is not None}
 
 
 def _workload(spec: Spec, by_name: Mapping[str, ResourceKey], question: Question) -> _Desired:
@@ -225,31 +238,6 @@ def _in_order(items: list[PlanItem]) -> list[PlanItem]:
     by_key = {item.key: item for item in items}
     order = topological_order({item.key: [k for k in item.depends_on if k in by_key] for item in items})
     return [by_key[key] for key in order]
-
-
-def _with_knowledge(items: list[PlanItem]) -> list[PlanItem]:
-    """Mark what becomes known only after apply: values read from resources that are created or updated first."""
-    moving = {item.key for item in items if item.action in _MOVES}
-    names = {name: item.key for item in items for name in (item.name, *item.aliases)}
-    marked: list[PlanItem] = []
-    for item in items:
-        unknown = tuple(
-            f"{path} (from `resources.{name}`)"
-            for path, leaf in _leaves(item.params)
-            for name in sorted(resource_references(leaf))
-            if names.get(name) in moving
-        )
-        waits = item.action in _MOVES or item.action is Action.UNCHANGED
-        marked.append(replace(item, known_after_apply=unknown) if waits and unknown else item)
-    return marked
-
-
-def _leaves(value: Json, path: str = "") -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{path}.{key}" if path else key)]
-    if isinstance(value, list):
-        return [leaf for index, inner in enumerate(value) for leaf in _leaves(inner, f"{path}[{index}]")]
-    return [(path, value)] if isinstance(value, str) else []
 
 
 def _warnings(items: Sequence[PlanItem]) -> list[str]:

@@ -1,30 +1,56 @@
 """What becomes of resources that a spec no longer wants: deleted, forgotten, kept, or refused."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from engine.domain.placeholders import resource_references
 from engine.domain.plan import Action, PlanItem
 from engine.domain.plan_question import Current, Owner, Question, with_operation
 from engine.domain.provider import Operation
-from engine.domain.resource import Resource, ResourceKey, ResourceState
+from engine.domain.resource import UNMADE, Resource, ResourceKey, ResourceState
 from engine.domain.spec import WORKLOAD
 from engine.errors import quoted
 
-_UNMADE = frozenset({ResourceState.REQUESTED, ResourceState.BLOCKED})
+_NOTHING = UNMADE | {ResourceState.TERMINATED}
 
 
-def gone_items(question: Question, *, but: frozenset[ResourceKey]) -> list[PlanItem]:
-    """The application's resources that are not in `but`, in the order they go.
+def gone_items(question: Question, *, wanted: Sequence[PlanItem]) -> list[PlanItem]:
+    """The application's resources that are not among the `wanted`, in the order they go.
 
     What was created last goes first (ids rise with dependencies), the workload before all.
     """
     if question.partial and question.spec is not None:
         return []
-    gone = [
-        _gone_item(current, question)
+    keys = {item.key for item in wanted}
+    gone = {
+        key: _gone_item(current, question)
         for key, current in sorted(question.current.items(), key=lambda pair: pair[0])
-        if key not in but and any(reference.application == question.application for reference in current.references)
-    ]
-    return sorted(gone, key=lambda item: (item.key.type != WORKLOAD, -(item.resource_id or 0)))
+        if key not in keys and any(reference.application == question.application for reference in current.references)
+    }
+    stuck = [item.key for item in wanted if item.action is Action.BLOCKED and item.key in question.current]
+    _spare(gone, [key for key in stuck if question.current[key].resource.state not in _NOTHING], question)
+    return sorted(gone.values(), key=lambda item: (item.key.type != WORKLOAD, -(item.resource_id or 0)))
+
+
+def _spare(gone: dict[ResourceKey, PlanItem], blocked: Iterable[ResourceKey], question: Question) -> None:
+    """What is read by something that stays as it was made is kept, and what that reads in turn."""
+    named = {
+        reference.name: key
+        for key, current in question.current.items()
+        for reference in current.references
+        if reference.application == question.application
+    }
+    users = [(key, "cannot be updated") for key in blocked]
+    while users:
+        user, why = users.pop()
+        for name in sorted(resource_references(question.current[user].resource.params)):
+            item = gone.get(named[name]) if name in named else None
+            if item is not None and item.action is Action.DELETE:
+                reason = f"still used by `{user}`, which {why}"
+                gone[item.key] = replace(
+                    item, action=Action.KEPT, operation=None, workflow="", releases=False, reason=reason
+                )
+                users.append((item.key, "is kept"))
 
 
 def _gone_item(current: Current, question: Question) -> PlanItem:
@@ -53,7 +79,7 @@ def _gone_item(current: Current, question: Question) -> PlanItem:
 
 def _deletion(item: PlanItem, resource: Resource, question: Question) -> PlanItem:
     """How the last referrer's resource goes: by a workflow, by forgetting, or not at all."""
-    if resource.state in _UNMADE:
+    if resource.state in UNMADE:
         return replace(item, action=Action.RETAIN, reason="nothing was made yet", releases=True)
     owner, why = question.registry.resolve(resource.key.type), "no longer wanted"
     if owner is None:

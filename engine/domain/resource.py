@@ -44,6 +44,7 @@ TRANSITIONS: dict[ResourceState, frozenset[ResourceState]] = {
 
 IN_PROGRESS = frozenset({_S.PROVISIONING, _S.UPDATING, _S.TERMINATING})
 PROVISIONED = frozenset({_S.ACTIVE, _S.DEGRADED})
+UNMADE = frozenset({_S.REQUESTED, _S.BLOCKED})
 
 AWAITS_TURN = "awaits_turn"
 """The reason of a failed resource whose operation is asked for again and starts once others are out of its way."""

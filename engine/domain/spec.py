@@ -26,12 +26,22 @@ class ResourceDeclaration:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRead:
+    """A placeholder that reads a resource's output: its place in the document, and its keys (`resources` first)."""
+
+    path: str
+    keys: tuple[str, ...]
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """One Score document in v1b1 form: the seed's dialect has been translated.
 
     `metadata`, `service` and `containers` are normalised JSON of the official shape (files and volumes as mappings by
     target path, the deprecated list form translated), placeholders unresolved. `environment` and `ttl` (seconds) come
-    from the dialect's `environment:` and are None without it.
+    from the dialect's `environment:` and are None without it. `reads` stand in the document's own form and order.
     """
 
     application: str
@@ -41,6 +51,7 @@ class Spec:
     resources: Mapping[str, ResourceDeclaration] = field(default_factory=dict[str, ResourceDeclaration])
     environment: str | None = None
     ttl: float | None = None
+    reads: tuple[OutputRead, ...] = field(default=(), compare=False)
 
     @property
     def workload(self) -> JsonObject:

@@ -16,11 +16,12 @@ from engine.domain.placeholders import (
     resource_references,
     written,
 )
-from engine.domain.spec import Spec
+from engine.domain.spec import OutputRead, Spec
 from engine.domain.spec_check import Findings
 from engine.domain.topology import find_cycle
 from engine.domain.values import Json, JsonObject
-from engine.domain.yaml_path import Path, shortened
+from engine.domain.yaml_path import Path, dotted, shortened
+from engine.domain.yaml_source import Source
 from engine.errors import nearest, quoted
 
 MOST_CANDIDATES = 200  # comparing names for a suggestion is slow; a hostile document may hold many
@@ -82,6 +83,17 @@ def placeholder_places(document: JsonObject) -> Iterator[Place]:
         for key in ("params", "properties"):
             for path, text in _texts(as_object(value).get(key), ("resources", name, key)):
                 yield Place(path, text, name)
+
+
+def output_reads(document: JsonObject, *, source: Source | None = None) -> tuple[OutputRead, ...]:
+    """Every placeholder of a document that reads an output, each once per text; with `source`, where it stands."""
+    found: dict[OutputRead, None] = {}
+    for place in placeholder_places(document):
+        line, column = source.place(place.path) if source else (0, 0)
+        for reference in find(place.text):
+            if reference.resource is not None and len(reference.keys) > 2:
+                found[OutputRead(dotted(place.path), reference.keys, line, column)] = None
+    return tuple(found)
 
 
 def as_object(value: Json) -> JsonObject:

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.domain import provider_reader
 from engine.domain.provider import Provider
 from engine.domain.registry_reader import registry_conflicts
-from engine.errors import Invalid, Problem, Severity
+from engine.errors import Invalid, Problem, Severity, counted
 from engine.providers import bundle
 from engine.steps.registry import config_problems, step_types
 
@@ -30,9 +30,7 @@ class Loaded:
     def checked(self) -> tuple[Provider, ...]:
         """The providers. Raises Invalid with all problems when one of them is an error."""
         if self.errors:
-            told = "; ".join(str(problem) for problem in self.errors[:5])
-            message = f"The providers are not valid ({len(self.errors)} problems): {told}."
-            raise Invalid(message, self.problems, code="invalid_providers")
+            raise Invalid(f"The providers have {counted(self.errors)}.", self.problems, code="invalid_providers")
         return self.providers
 
 
@@ -65,8 +63,7 @@ def from_archive(archive: bytes) -> Provider:
     files = bundle.files_of(archive)
     provider, problems = _read(files, bundle.digest(files), "")
     if provider is None:
-        told = "; ".join(str(problem) for problem in problems[:5])
-        raise Invalid(f"The stored provider cannot be read: {told}.", problems, code="invalid_providers")
+        raise Invalid(f"The stored provider has {counted(problems)}.", problems, code="invalid_providers")
     return provider
 
 

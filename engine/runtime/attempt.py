@@ -149,6 +149,8 @@ def _succeeded(
 
 def _holds_secret(masker: Masker, value: Json) -> bool:
     """Whether a known secret has found its way into the value."""
+    if masker.idle:
+        return False
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return masker.mask(text) != text
 
@@ -176,7 +178,7 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         cancel=attempt.token,
         resumed=attempt.resumed,
         execution_id=attempt.execution.id,
-        labels=_labels(attempt),
+        labels=lambda: _labels(attempt),
         base_environment=workshop.base_environment,
         masker=attempt.masker,
         live_log=attempt.log,
@@ -184,7 +186,7 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         lease_left=lambda: workshop.lease_left(attempt.execution.id),
         open_workspace=lambda: workshop.workspaces.open(attempt.execution, attempt.position, attempt.artifacts),
         open_bundle=attempt.bundle,
-        provider_data=workshop.provider_data / attempt.execution.provider,
+        provider_data=lambda: workshop.provider_data / attempt.execution.provider,
         capture_bytes=workshop.output_bytes,
         mask_declared=lambda outputs: _mask_declared(attempt, outputs),
     )

@@ -1,17 +1,16 @@
 """What every run of a process works with."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from engine.domain.place import Place
 from engine.domain.values import ExecutionId
 from engine.providers.active import ActiveProviders
 from engine.runtime.attempt import Workshop
-from engine.runtime.claimer import Held
 from engine.runtime.context import LiveLog
 from engine.runtime.requests import Requests
 from engine.store.database import Store
-from engine.store.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,6 @@ class Bench:
     """One per engine."""
 
     store: Store
-    journal: Journal[Held]
     providers: ActiveProviders
     requests: Requests
     workshop: Workshop
@@ -28,3 +26,5 @@ class Bench:
     """Registers a step's log to be stored while it runs; returns how to end that."""
     cancelled: Callable[[ExecutionId], None]
     """The end of an execution was asked for and is on record: whoever runs it here may stop at once."""
+    aside: Callable[[], AbstractContextManager[None]]
+    """Around whatever waits for the world on the thread that carries a run: others are carried on meanwhile."""

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -31,50 +31,58 @@ class Held:
 class Claimer:
     """Thread safe. `next` hands out one claim at a time; `done` gives it up."""
 
-    def __init__(
-        self, store: Store, *, worker: str, threads: int, cap: int, lease: float, wake: Callable[[int], None]
-    ) -> None:
+    def __init__(self, store: Store, *, worker: str, threads: int, cap: int, lease: float) -> None:
         self._store = store
         self._worker = worker
         self._threads = threads
         self._cap = cap
         self._lease = lease
-        self._wake = wake
         self._claiming = threading.Lock()
         self._lock = threading.Lock()
         self._waiting: deque[Held] = deque()
         self._held: dict[ExecutionId, Held] = {}
         self._running = 0
         self._ends: deque[tuple[float, int]] = deque()
+        self._hope = True
         self._closed = False
         self._hands_off_until = 0.0
 
+    def hope(self) -> None:
+        """There may be something to claim."""
+        self._hope = True
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether `next` may have a claim to hand out."""
+        return bool(self._waiting) or (self._hope and self._running < self._threads)
+
+    @property
+    def has_room(self) -> bool:
+        return self._running < self._threads and not self._closed
+
+    @property
+    def overflows(self) -> bool:
+        """Whether there may be more to claim than this process has threads for."""
+        return self._hope and self._running >= self._threads
+
     def next(self) -> Held | None:
-        """A claimed execution for the calling thread, or None when nothing is ready."""
-        with self._lock:
-            if self._closed:
-                return None
-            if self._waiting:
-                return self._take()
+        """A claimed execution, or None when none is ready or as many are at work as may be."""
         with self._claiming:
             with self._lock:
-                if self._closed:
-                    return None
-                if self._waiting:
+                if self._waiting and not self._closed:
                     return self._take()
                 free = self._threads - self._running
+                if self._closed or not self._hope or free <= 0:
+                    return None
+                self._hope = False
                 busy = list(self._held)
-            fresh = self._claim(max(1, free), busy)
+            fresh = self._claim(free, busy)
         with self._lock:
+            self._hope |= len(fresh) == free
             self._waiting.extend(fresh)
             self._held.update({held.claim.execution.id: held for held in fresh})
-            if self._closed:  # meanwhile: the next `close` gives them back
-                return None
-            mine = self._take() if self._waiting else None
-            others = len(self._waiting)
-        if others:
-            self._wake(others)
-        return mine
+            # closed meanwhile: the next `close` gives them back
+            return self._take() if self._waiting and not self._closed else None
 
     def _take(self) -> Held:
         self._running += 1
@@ -86,6 +94,7 @@ class Claimer:
                 return self._claimed(tx, limit, busy)
         except DatabaseFailure as error:
             logger.warning("claim.failed", error=str(error).splitlines()[0])
+            self._hope = True
             self.database_was_lost()
             return []
 

@@ -67,7 +67,7 @@ class RunningStep:
     cancel: Token
     resumed: Resumed | None
     execution_id: ExecutionId
-    labels: Mapping[str, str]
+    labels: Callable[[], Mapping[str, str]]
     """`INNOMINATUS_*` values for child processes."""
     base_environment: Mapping[str, str]
     """`PATH` and the like, from the composition root."""
@@ -78,7 +78,7 @@ class RunningStep:
     """Seconds until another worker may take the execution over, as far as this process knows."""
     open_workspace: Callable[[], Path]
     open_bundle: Callable[[], Path]
-    provider_data: Path
+    provider_data: Callable[[], Path]
     """What the provider keeps between runs; made when a program is run."""
     capture_bytes: int
     mask_declared: Callable[[JsonObject], None]
@@ -106,16 +106,17 @@ class RunningStep:
         if not inputs.exists():
             inputs.write_text(json.dumps(self.inputs, ensure_ascii=False))
             inputs.chmod(0o600)
-        self.provider_data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        provider_data = self.provider_data()
+        provider_data.mkdir(mode=0o700, parents=True, exist_ok=True)
         values = {f"PARAM_{_variable(name)}": _text(value) for name, value in self.inputs.items()}
         return {
             **self.base_environment,
             **{
                 name: value for name, value in values.items() if "\0" not in value and len(value) < _MOST_IN_ENVIRONMENT
             },
-            **self.labels,
+            **self.labels(),
             "INNOMINATUS_INPUTS": str(inputs),
-            "INNOMINATUS_PROVIDER_DATA": str(self.provider_data),
+            "INNOMINATUS_PROVIDER_DATA": str(provider_data),
             "INNOMINATUS_IDEMPOTENCY_KEY": self.idempotency_key,
             "INNOMINATUS_PYTHON": sys.executable,
         }

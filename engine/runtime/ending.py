@@ -13,7 +13,7 @@ from engine.errors import Invalid, NotFound
 from engine.providers.active import ActiveProviders
 from engine.runtime.bench import Bench
 from engine.runtime.inputs import Subject
-from engine.runtime.ledger import Ledger
+from engine.runtime.ledger import Ledger, Writing
 from engine.runtime.outputs import workflow_outputs
 from engine.runtime.progress import INTERRUPTED, Progress
 from engine.store import executions, steps
@@ -37,23 +37,23 @@ class Ends:
     ledger: Ledger
     subject: Subject = field(default_factory=Subject)
 
-    def finish(self, state: ExecutionState) -> None:
+    def finish(self, state: ExecutionState) -> Writing:
         """All steps are done, with `state` as their sum."""
         progress = self.progress
         if state is not ExecutionState.SUCCEEDED:
             name, error = next(iter(progress.errors.items()), ("", ""))
             reason = INTERRUPTED if INTERRUPTED in progress.reasons.values() else "step_failed"
-            self.end(state, error=f"step `{name}`: {error}" if name else "", reason=reason)
+            yield from self.end(state, error=f"step `{name}`: {error}" if name else "", reason=reason)
             return
         try:
             outputs = workflow_outputs(progress.workflow, progress)
         except Invalid as error:
             told = "; ".join(str(problem) for problem in error.problems) or error.message
-            self.end(ExecutionState.FAILED, error=f"outputs: {told}", reason="invalid")
+            yield from self.end(ExecutionState.FAILED, error=f"outputs: {told}", reason="invalid")
             return
-        self.end(state, outputs=outputs)
+        yield from self.end(state, outputs=outputs)
 
-    def break_off(self, state: ExecutionState, *, error: str, reason: str) -> None:
+    def break_off(self, state: ExecutionState, *, error: str, reason: str) -> Writing:
         """The workflow cannot go on as a whole: what the record shows at work failed with it."""
         told = {(change.position, change.attempt) for change in self.ledger.pending if isinstance(change, StepFinished)}
         with self.bench.store.read() as tx:
@@ -65,16 +65,18 @@ class Ends:
                 self.progress.waiting[run.name] = run
             else:
                 self.ledger.add(StepFinished(run.position, run.attempt, StepState.FAILED, error=error, reason=reason))
-        self.end(state, error=error, reason=reason)
+        yield from self.end(state, error=error, reason=reason)
 
-    def end(self, state: ExecutionState, *, outputs: Outputs | None = None, error: str = "", reason: str = "") -> None:
+    def end(
+        self, state: ExecutionState, *, outputs: Outputs | None = None, error: str = "", reason: str = ""
+    ) -> Writing:
         execution = self.progress.execution
         outputs = outputs or Outputs()
         children = self._cancel_waiting()
         end = run_end(execution, self.subject, self.bench.providers, state=state, outputs=outputs, error=error)
         if end is not None and self.subject.local and (self.progress.attempts or end.operation is not Operation.CREATE):
             end = replace(end, place=self.bench.place)  # a create that began nothing left nothing
-        self.ledger.write(ExecutionEnded(state, outputs, error, reason, resource=end))
+        yield from self.ledger.write(ExecutionEnded(state, outputs, error, reason, resource=end))
         for child in children:
             self.bench.cancelled(child)
         logger.info(

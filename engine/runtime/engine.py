@@ -24,6 +24,8 @@ from engine.runtime.places import Places
 from engine.runtime.queue import LocalQueue
 from engine.runtime.requests import Requests
 from engine.runtime.run import Run
+from engine.runtime.signals import Sender
+from engine.runtime.turns import Carrying, Turns
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
 from engine.store import claims, repair
@@ -45,7 +47,9 @@ class Engine:
         requests: Requests,
         *,
         base_environment: Mapping[str, str],
+        others: Sender | None = None,
     ) -> None:
+        """`others` wakes the engines of other processes when there is more to do than this one can take on."""
         self.worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._store = store
         self._settings = settings
@@ -55,22 +59,25 @@ class Engine:
         self._warden = WardenClient()
         self._queue = LocalQueue(self._work, threads=settings.threads)
         self._claimer = Claimer(
-            store,
+            store.by_keys,
             worker=self.worker,
             threads=settings.threads,
             cap=settings.max_concurrent_per_application,
             lease=lease,
-            wake=self._queue.nudge,
         )
         self._journal = Journal(
-            store, choose=providers.choose, refill=self._claimer, woken=self.nudge, lost=self._claimer.database_was_lost
+            store.by_keys,
+            choose=providers.choose,
+            refill=self._claimer,
+            woken=self.nudge,
+            lost=self._claimer.database_was_lost,
         )
-        self._heartbeat = Heartbeat(store, self._claimer, self._warden, worker=self.worker, lease=lease)
+        self._turns = Turns(self._journal, self._claimer, begin=self._carry, wake=self._queue.nudge, others=others)
+        self._heartbeat = Heartbeat(store.by_keys, self._claimer, self._warden, worker=self.worker, lease=lease)
         self._logs = LiveLogs(store)
-        self._alarm = Alarm(self._queue.nudge)
+        self._alarm = Alarm(self._ring)
         self._bench = Bench(
             store,
-            self._journal,
             providers,
             requests,
             Workshop(
@@ -86,6 +93,7 @@ class Engine:
             places.here(),
             self._logs.register,
             self.cancel,
+            self._turns.aside,
         )
         self._background = [
             Repeating("heartbeat", self._heartbeat.beat, seconds=min(lease / 3, 1.0)),
@@ -97,7 +105,6 @@ class Engine:
     def start(self) -> None:
         """Take up whatever is ready, this process's unfinished work of before included."""
         self._warden.start()
-        self._journal.start()
         self._queue.start()
         self._alarm.start()
         for thread in self._background:
@@ -105,24 +112,29 @@ class Engine:
         if self._settings.health_seconds:
             self._check_health(older_than=0)
         self._set_alarm()
-        self._queue.nudge()
+        self.nudge()
 
     @property
     def ailing(self) -> str:
         """Why this engine does not work; empty while it does."""
         dead = [thread.name for thread in self._background if not thread.alive]
-        if not self._journal.alive:
-            dead.append("journal")
         return f"the engine's {' and '.join(dead)} stopped" if dead else ""
 
     def nudge(self, count: int = 1) -> None:
-        """There may be work for `count` threads."""
-        self._queue.nudge(count)
+        """There may be `count` executions to claim. One thread is woken; it wakes others as they are needed."""
+        del count
+        self._claimer.hope()
+        self._queue.nudge()
+
+    def offer(self) -> bool:
+        """As `nudge`, from another process. False when all threads are taken."""
+        self.nudge()
+        return self._claimer.has_room
 
     def cancel(self, execution_id: ExecutionId) -> None:
         """Stop a run of this process now; `nudge` ends one that is queued or asleep."""
         self._claimer.cancel(execution_id)
-        self._queue.nudge()
+        self.nudge()
 
     def stop(self, *, grace: float | None = None) -> None:
         """Claim nothing more, give running steps `grace` seconds, then stop the rest; it goes on at the next start."""
@@ -139,9 +151,9 @@ class Engine:
         self._alarm.stop()
         for thread in self._background:
             thread.stop()
+        self._journal.stop()
         self._queue.stop(timeout=5.0)
         self._warden.stop()
-        self._journal.stop()
         self._release(self._claimer.close())  # claimed by the journal's last commits
         self._logs.flush()
 
@@ -156,7 +168,7 @@ class Engine:
         if self._settings.health_seconds:
             self._check_health(older_than=self._settings.health_seconds)
         self._set_alarm()
-        self._queue.nudge(max(1, found))
+        self.nudge(max(1, found))
 
     def _check_health(self, *, older_than: float) -> None:
         with self._store.begin() as tx:
@@ -164,7 +176,7 @@ class Engine:
                 tx, older_than=older_than, choose=self._providers.choose, limit=self._settings.sweep_batch
             )
         if queued:
-            self._queue.nudge(queued)
+            self.nudge(queued)
 
     def _set_alarm(self) -> None:
         with self._store.read() as tx:
@@ -172,25 +184,31 @@ class Engine:
         if seconds is not None:
             self._alarm.set(seconds + 0.002)
 
-    def _work(self) -> None:
-        """Run on a worker thread: executions until none is ready."""
-        while (held := self._claimer.next()) is not None:
-            try:
-                self._run(held)
-            finally:
-                self._claimer.done(held)
-                with self._rested:
-                    self._rested.notify_all()
-
-    def _run(self, held: Held) -> None:
+    def _ring(self) -> None:
+        """Somebody's sleep is over; the alarm is set for whoever sleeps longer."""
+        self.nudge()
         try:
-            if Run(self._bench, held.claim, held.token).go():
+            self._set_alarm()
+        except DatabaseFailure as error:  # the next sweep sets it
+            logger.warning("alarm.failed", error=str(error).splitlines()[0])
+
+    def _work(self) -> None:
+        self._turns.work()
+
+    def _carry(self, held: Held) -> Carrying:
+        """The run of a claim, to its rest."""
+        try:
+            if (yield from Run(self._bench, held.claim, held.token).go()):
                 self._set_alarm()
         except Abandoned as left:
             if left.give_back and held.token.reason is not StopReason.LEASE_LOST:
                 self._release([held])
         except Exception as error:
             logger.exception("run.defect", execution=held.claim.execution.id, error=repr(error))
+        finally:
+            self._claimer.done(held)
+            with self._rested:
+                self._rested.notify_all()
 
     def _release(self, unrun: list[Held]) -> None:
         """Give claims back now; a database that is away learns it when their leases are over."""

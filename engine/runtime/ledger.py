@@ -1,11 +1,14 @@
 """The record of one execution as it goes: changes gather, then become durable together."""
 
+from collections.abc import Generator
+
 from engine.domain.runs import Execution
 from engine.errors import Unavailable
 from engine.runtime.cancellation import StopReason, Token
-from engine.runtime.claimer import Held
-from engine.store.journal import Journal
 from engine.store.records import Change, Record
+
+Writing = Generator[Record, bool, None]
+"""Work that hands out records and goes on when each is durable: it is sent whether the fence still held."""
 
 
 class Abandoned(Exception):
@@ -20,10 +23,9 @@ class Abandoned(Exception):
 
 
 class Ledger:
-    """Used by the one thread that coordinates the execution."""
+    """Used by the one run that carries the execution."""
 
-    def __init__(self, journal: Journal[Held], execution: Execution, token: Token) -> None:
-        self._journal = journal
+    def __init__(self, execution: Execution, token: Token) -> None:
         self._execution = execution
         self._token = token
         self._sequence = execution.sequence
@@ -37,7 +39,7 @@ class Ledger:
     def add(self, *changes: Change) -> None:
         self._changes.extend(changes)
 
-    def write(self, *last: Change) -> None:
+    def write(self, *last: Change) -> Writing:
         """Make what has gathered durable. Raises Abandoned when the fence no longer holds or the engine stops.
 
         What cannot be written raises as it is, is forgotten, and leaves its number to the next record.
@@ -47,7 +49,7 @@ class Ledger:
         self._sequence += 1
         changes, self._changes = (*self._changes, *last), []
         try:
-            held = self._journal.write(Record(self._execution, self._sequence, changes))
+            held = yield Record(self._execution, self._sequence, changes)
         except Unavailable as error:
             self._token.set(StopReason.STOPPING)
             raise Abandoned from error

@@ -83,10 +83,11 @@ class Progress:
     def scope(self) -> JsonObject:
         """What expressions see. Steps that have not succeeded have a state and no outputs."""
         execution = self.execution
+        states, outputs = self.states, self.outputs
         steps: JsonObject = {
             step.name: {
-                "outputs": self.outputs[step.name].values if step.name in self.outputs else {},
-                "state": self.states.get(step.name, StepState.PENDING).value,
+                "outputs": outputs[step.name].values if step.name in outputs else {},
+                "state": str(states.get(step.name, "pending")),
             }
             for step in self.workflow.steps
         }

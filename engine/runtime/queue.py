@@ -1,19 +1,35 @@
-"""The only code that knows Dramatiq: worker threads of this process, and the nudges that wake them."""
+"""The only code that knows Dramatiq: worker threads of this process, and the nudges that wake this and other processes.
 
+Dramatiq's own time limits, retries and age limits are off in both: they would inject exceptions into running steps.
+"""
+
+import logging
 import threading
 from collections.abc import Callable
 
 import dramatiq
+import structlog
+from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+logger = structlog.get_logger()
 _QUEUE = "executions"
+_NUDGES = "innominatus-nudges"
+_HOPS = 8
+"""How often a nudge is passed on by processes that have no thread free."""
+_MOST_QUEUED = 100
+"""More nudges than that wake nobody any sooner: the workers are busy, or there are none."""
+_IDLE_POLL_MS = 50
+_PAUSE_SECONDS = 0.02
 
 
 class LocalQueue:
     """A Dramatiq worker in this process. Its one actor runs claimed executions until none is ready.
 
-    A nudge is a hint that there may be work; losing one delays work until the next sweep. Dramatiq's own time limits,
-    retries and age limits are off: they would inject exceptions into running steps.
+    A nudge is a hint that there may be work; losing one delays work until the next sweep.
     """
 
     def __init__(self, work: Callable[[], None], *, threads: int) -> None:
@@ -26,18 +42,18 @@ class LocalQueue:
         self._actor: dramatiq.Actor[[], None] = dramatiq.Actor(
             self._run, broker=self._broker, actor_name="run_ready", queue_name=_QUEUE, priority=0, options={}
         )
-        self._worker = dramatiq.Worker(self._broker, worker_threads=threads, worker_timeout=50)
+        self._worker = dramatiq.Worker(self._broker, worker_threads=threads, worker_timeout=_IDLE_POLL_MS)
 
     def start(self) -> None:
         self._worker.start()
 
-    def nudge(self, count: int = 1) -> None:
-        """Wake up to `count` threads; never more messages are under way than there are threads."""
+    def nudge(self) -> None:
+        """Wake a thread; never more messages are under way than there are threads."""
         with self._lock:
-            wanted = min(count, self._threads - self._nudges)
-            self._nudges += max(0, wanted)
-        for _ in range(wanted):
-            self._actor.send()
+            if self._nudges >= self._threads:
+                return
+            self._nudges += 1
+        self._actor.send()
 
     def _run(self) -> None:
         with self._lock:
@@ -48,3 +64,83 @@ class LocalQueue:
         """Wait up to `timeout` seconds for the threads to come back from their work."""
         self._worker.stop(timeout=round(timeout * 1000))
         self._broker.close()
+
+
+class Nudges:
+    """Wakes one of the engine processes that share a database, through Redis.
+
+    Sending returns at once: a thread of its own talks to Redis, and while Redis is away nothing is lost but time, since
+    every engine sweeps.
+    """
+
+    def __init__(self, url: str) -> None:
+        # It would tell every second that Redis is away; we do, once.
+        logging.getLogger("dramatiq").setLevel(logging.ERROR)
+        self._client = connect(url)
+        self._broker = RedisBroker(client=self._client, middleware=[])
+        self._wake: Callable[[], bool] | None = None
+        self._actor: dramatiq.Actor[[int], None] = dramatiq.Actor(
+            self._arrived, broker=self._broker, actor_name="nudge", queue_name=_NUDGES, priority=0, options={}
+        )
+        self._worker: dramatiq.Worker | None = None
+        self._wanted = threading.Event()
+        self._stop = threading.Event()
+        self._hops = _HOPS
+        self.away = ""
+        """Why the last nudge could not be sent; empty while they can."""
+        self._sender = threading.Thread(target=self._loop, name="nudges", daemon=True)
+
+    def start(self, wake: Callable[[], bool] | None = None) -> None:
+        """`wake` is called where a nudge arrives and says whether a thread was free; without it nothing is received."""
+        if wake is not None:
+            self._wake = wake
+            self._worker = dramatiq.Worker(self._broker, worker_threads=1, worker_timeout=_IDLE_POLL_MS)
+            self._worker.queue_prefetch = 1  # what one process has fetched, no other can
+            self._worker.start()
+        self._sender.start()
+
+    def send(self) -> None:
+        """There is more to do than this process can take on."""
+        self._hops = _HOPS
+        self._wanted.set()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wanted.set()
+        if self._worker is not None:
+            self._worker.stop(timeout=1000)
+        self._sender.join(3)
+        self._broker.close()
+
+    def _arrived(self, hops: int) -> None:
+        if self._wake is not None and not self._wake() and hops > 0:
+            self._hops = hops - 1
+            self._wanted.set()
+
+    def _loop(self) -> None:
+        while True:
+            self._wanted.wait()
+            if self._stop.is_set():
+                return
+            self._wanted.clear()
+            try:
+                if self._client.llen(f"dramatiq:{_NUDGES}") < _MOST_QUEUED:
+                    self._actor.send(self._hops)
+            except (RedisError, dramatiq.DramatiqError, OSError) as error:
+                self._tell(str(error) or type(error).__name__)
+            else:
+                self._tell("")
+            self._stop.wait(_PAUSE_SECONDS)
+
+    def _tell(self, away: str) -> None:
+        if away and not self.away:
+            logger.warning("redis.away", error=away, meaning="other processes learn of new work at their next sweep")
+        elif self.away and not away:
+            logger.info("redis.back")
+        self.away = away
+
+
+def connect(url: str) -> Redis:
+    """A client that says at once when Redis is away instead of trying for a while."""
+    never = Retry(NoBackoff(), 0)
+    return Redis.from_url(url, retry=never, socket_connect_timeout=1, socket_timeout=2)  # pyright: ignore[reportUnknownMemberType] - redis leaves its options untyped

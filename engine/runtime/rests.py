@@ -13,9 +13,6 @@ from engine.steps.base import ChildExecution, Person, RequestedResource, StepFai
 from engine.steps.masking import Masker
 from engine.store.records import RETRY, StepFinished, StepStarted, StepWaits
 
-_POLL_SECONDS = 5.0
-"""How often a wait for a whole application is looked at when nobody woke it."""
-
 
 class Rests:
     """Puts on an execution's ledger how its steps come to rest without success."""
@@ -76,7 +73,7 @@ class Rests:
                     kind, memo["operation"] = WaitKind.RESOURCE, wanted.operation
                     ref = requests.request_resource(execution, wanted)
                 case SubmittedSpec() as spec:
-                    kind, after = WaitKind.APPLICATION, _POLL_SECONDS
+                    kind = WaitKind.APPLICATION
                     ref = requests.submit_spec(execution, step.name, spec)
                 case Person(message):
                     kind, reason = WaitKind.PERSON, self._masker.mask(message)

@@ -2,7 +2,7 @@
 
 import contextlib
 import queue
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -21,10 +21,11 @@ from engine.runtime.cancellation import StopReason, Token
 from engine.runtime.context import LiveLog
 from engine.runtime.ending import BROKEN, INTERNAL, Ends
 from engine.runtime.inputs import bound, subject_of
-from engine.runtime.ledger import Abandoned, Ledger
+from engine.runtime.ledger import Abandoned, Ledger, Writing
 from engine.runtime.places import check_at_home
 from engine.runtime.progress import INTERRUPTED, Progress
 from engine.runtime.rests import Rests
+from engine.steps import registry
 from engine.steps.base import Person, Resumed, StepCancelled, Suspend
 from engine.steps.masking import Masker
 from engine.steps.step_log import StepLog
@@ -35,6 +36,7 @@ from engine.store.records import (
     AttemptBegun,
     ExecutionWaits,
     InputsResolved,
+    Record,
     StepFinished,
     StepResumed,
     StepSkipped,
@@ -43,6 +45,7 @@ from engine.store.records import (
 
 logger = structlog.get_logger()
 _MOST_PARALLEL = 8
+_MOST_UNWRITTEN = 200
 _DATABASE_PAUSE_SECONDS = 0.5
 
 
@@ -59,42 +62,45 @@ class Run:
         self._results: queue.SimpleQueue[tuple[Step, Attempt, Outcome]] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
         self._progress = Progress(claim.execution, Workflow(claim.execution.workflow, ()))
-        self._ledger = Ledger(bench.journal, claim.execution, token)
+        self._ledger = Ledger(claim.execution, token)
         self._rests = Rests(self._progress, self._ledger, bench.requests, self._masker)
         self._ends = Ends(bench, self._progress, self._ledger)
         self._woken: dict[str, Resumed] = {}
         self._unclear: dict[str, str] = {}
 
-    def go(self) -> bool:
-        """True when the execution fell asleep, false when it ended. Raises Abandoned when it is no longer ours."""
+    def go(self) -> Generator[Record, bool, bool]:
+        """Hands out the records it waits for. Returns True when the execution fell asleep, false when it ended.
+
+        Raises Abandoned when it is no longer ours.
+        """
         try:
             self._prepare()
             if self._execution.cancel_requested:
-                self._ends.end(ExecutionState.CANCELLED, reason="cancelled")
+                yield from self._ends.end(ExecutionState.CANCELLED, reason="cancelled")
                 return False
-            return self._work()
+            return (yield from self._work())
         except Abandoned:
             raise
         except DatabaseAway as error:
-            self._let_go(error)
+            yield from self._let_go(error)
+            raise Abandoned(give_back=False) from error
         except Exception as error:
             if isinstance(error, Internal) or not isinstance(error, InnominatusError):
                 logger.exception("run.defect", execution=self._execution.id)
-            self._break_off(error)
+            yield from self._break_off(error)
             return False
         finally:
             if self._pool is not None:
                 self._pool.shutdown(wait=True)
 
-    def _let_go(self, error: DatabaseAway) -> NoReturn:
+    def _let_go(self, error: DatabaseAway) -> Writing:
         """The database is away: keep what is at work, begin nothing; whoever finds the lease over goes on."""
         logger.warning("run.database_away", execution=self._execution.id, error=str(error).splitlines()[0])
         self._token.draining.set()
         with contextlib.suppress(Abandoned):
-            self._heed_token()
-        raise Abandoned(give_back=False) from error
+            yield from self._heed_token()
 
-    def _break_off(self, error: Exception) -> None:
+    def _break_off(self, error: Exception) -> Writing:
         """The execution cannot go on: stop what is at work and end it, so that people learn of it and can retry."""
         told, reason = _told(error)
         self._token.set(StopReason.BROKEN)
@@ -102,12 +108,12 @@ class Run:
         state = ExecutionState.CANCELLED if cancelled else ExecutionState.FAILED
         self._take_in_all()
         try:
-            self._ends.break_off(state, error=self._masker.mask(told), reason=reason)
+            yield from self._ends.break_off(state, error=self._masker.mask(told), reason=reason)
         except (Abandoned, DatabaseAway):
             raise
         except Exception:
             logger.exception("run.defect", execution=self._execution.id)  # what had gathered cannot be written
-            self._ends.break_off(state, error=BROKEN, reason=INTERNAL)
+            yield from self._ends.break_off(state, error=BROKEN, reason=INTERNAL)
 
     # --- what is on record ---
 
@@ -119,7 +125,8 @@ class Run:
         self._rests = Rests(progress, self._ledger, self._bench.requests, self._masker)
         self._ends = Ends(self._bench, progress, self._ledger)
         if execution.resource_id is not None:
-            subject = subject_of(self._bench.store, execution, self._bench.providers.provider(execution.digest))
+            with self._bench.aside():
+                subject = subject_of(self._bench.store, execution, self._bench.providers.provider(execution.digest))
             self._ends = Ends(self._bench, progress, self._ledger, subject)
             for value in subject.masks:
                 self._masker.add(value)
@@ -141,7 +148,7 @@ class Run:
             check_at_home(subject.resource, operation, self._bench.place, begun=begun)
 
     def _restore(self, progress: Progress) -> None:
-        with self._bench.store.read() as tx:
+        with self._bench.aside(), self._bench.store.read() as tx:
             runs = steps.of_execution(tx, self._execution.id)
             over = {run.name: waits.ended(tx, run) for run in runs if run.state is StepState.WAITING}
         self._woken = {name: resumed for name, resumed in over.items() if resumed is not None}
@@ -153,49 +160,62 @@ class Run:
 
     # --- the work ---
 
-    def _work(self) -> bool:
-        self._resume_woken()
+    def _work(self) -> Generator[Record, bool, bool]:
+        yield from self._resume_woken()
         while True:
-            self._heed_token()
+            yield from self._heed_token()
             step_on = self._advance()
             if step_on.finished is not None:
-                self._ends.finish(step_on.finished)
+                yield from self._ends.finish(step_on.finished)
                 return False
             if not step_on.start and not self._at_work:
-                self._ledger.write(ExecutionWaits())
+                yield from self._ledger.write(ExecutionWaits())
                 return True
-            inline = len(step_on.start) == 1 and not self._at_work
-            left: Mapping[int, bytes] = self._artifacts() if step_on.start else {}
+            alone = len(step_on.start) == 1 and not self._at_work
+            left: Mapping[int, bytes] = (yield from self._artifacts()) if step_on.start else {}
             prepared = [self._start(step, left) for step in step_on.start]
-            if self._ledger.pending:
-                self._ledger.write()
-            for step, attempt in prepared:
-                if attempt is not None:
-                    self._launch(step, attempt, inline=inline)
+            starting = [(step, attempt) for step, attempt in prepared if attempt is not None]
+            if self._ledger.pending and not self._only_computes(starting):
+                yield from self._ledger.write()
+            for step, attempt in starting:
+                self._launch(step, attempt, inline=alone or registry.is_instant(step.type))
             if self._at_work:
-                self._take_in(*self._results.get())
+                self._take_in(*self._next_result())
 
-    def _heed_token(self) -> None:
+    def _only_computes(self, starting: Sequence[tuple[Step, Attempt]]) -> bool:
+        """Whether all that is at work next has no effect: then its start and its end go on record together.
+
+        Should the process die before that, they are computed again and nobody can tell.
+        """
+        pure = bool(starting) and all(registry.is_pure(step.type) for step, _ in starting)
+        return pure and not self._at_work and len(self._ledger.pending) < _MOST_UNWRITTEN
+
+    def _next_result(self) -> tuple[Step, Attempt, Outcome]:
+        with contextlib.suppress(queue.Empty):
+            return self._results.get_nowait()
+        with self._bench.aside():
+            return self._results.get()
+
+    def _heed_token(self) -> Writing:
         """When the process is about to stop, take in what is at work and begin nothing; leave when the token is set."""
         if self._token.draining.is_set():
             self._take_in_all()
             self._token.set(StopReason.STOPPING)
         if self._token.cancelled:
             self._take_in_all()
-            self._rest()
+            yield from self._rest()
 
     def _take_in_all(self) -> None:
         while self._at_work:
-            self._take_in(*self._results.get())
+            self._take_in(*self._next_result())
 
     def _advance(self) -> Advance:
         progress = self._progress
-        scope = progress.scope
         unclear: dict[str, str] = {}
 
         def holds(step: Step) -> bool:
             try:
-                return expressions.condition(step.condition or "true", scope)
+                return expressions.condition(step.condition or "true", progress.scope)
             except Invalid as error:
                 unclear[step.name] = "; ".join(str(problem) for problem in error.problems) or error.message
                 return True
@@ -265,7 +285,7 @@ class Run:
                 if self._token.wait(_DATABASE_PAUSE_SECONDS):
                     raise StepCancelled from None
 
-    def _artifacts(self) -> Mapping[int, bytes]:
+    def _artifacts(self) -> Generator[Record, bool, Mapping[int, bytes]]:
         """What steps left for later ones; nothing is read when no step declares any.
 
         What has just been finished is written first, or it would be missing here.
@@ -273,22 +293,29 @@ class Run:
         if not any(step.artifacts for step in self._progress.workflow.steps):
             return {}
         if self._ledger.pending:
-            self._ledger.write()
-        with self._bench.store.read() as tx:
+            yield from self._ledger.write()
+        with self._bench.aside(), self._bench.store.read() as tx:
             return leavings.artifacts_of(tx, self._execution.id)
 
     def _launch(self, step: Step, attempt: Attempt, *, inline: bool) -> None:
         self._at_work += 1
         if inline:
-            self._results.put((step, attempt, self._perform(attempt)))
+            self._results.put((step, attempt, self._perform(attempt, aside=True)))
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_MOST_PARALLEL, thread_name_prefix=f"execution-{self._execution.id}")
-        self._pool.submit(lambda: self._results.put((step, attempt, self._perform(attempt))))
+        self._pool.submit(lambda: self._results.put((step, attempt, self._perform(attempt, aside=False))))
 
-    def _perform(self, attempt: Attempt) -> Outcome:
+    def _perform(self, attempt: Attempt, *, aside: bool) -> Outcome:
+        """`aside` when it is the coordinating thread that performs a step which may take its time."""
         if self._token.cancelled:
             return Stopped(begun=False)
+        if registry.is_instant(attempt.step.type):
+            return perform(attempt, self._bench.workshop)
+        with self._bench.aside() if aside else contextlib.nullcontext():
+            return self._perform_with_log(attempt)
+
+    def _perform_with_log(self, attempt: Attempt) -> Outcome:
         end = self._bench.live_logs(self._execution.id, self._execution.fence, attempt.log)
         try:
             return perform(attempt, self._bench.workshop)
@@ -334,20 +361,20 @@ class Run:
         self._ledger.add(StepFinished(attempt.position, attempt.number, StepState.CANCELLED, reason=reason, log=log))
         self._progress.finish(step.name, StepState.CANCELLED)
 
-    def _rest(self) -> NoReturn:
+    def _rest(self) -> Generator[Record, bool, NoReturn]:
         """Nothing is at work any more and the token is set: record what may be recorded and leave."""
         if self._token.reason is StopReason.CANCELLED:
-            self._ends.end(ExecutionState.CANCELLED, reason="cancelled")
+            yield from self._ends.end(ExecutionState.CANCELLED, reason="cancelled")
         elif self._ledger.pending and self._token.reason is StopReason.STOPPING:
-            self._ledger.write()
+            yield from self._ledger.write()
         raise Abandoned
 
     # --- resuming ---
 
-    def _resume_woken(self) -> None:
+    def _resume_woken(self) -> Writing:
         """Go on with the steps whose wait is over."""
         launches: list[tuple[Step, Attempt]] = []
-        left: Mapping[int, bytes] = self._artifacts() if self._woken else {}
+        left: Mapping[int, bytes] = (yield from self._artifacts()) if self._woken else {}
         for name, resumed in self._woken.items():
             run = self._progress.waiting.pop(name)
             step = self._progress.workflow.step(name)
@@ -358,10 +385,10 @@ class Run:
             launches.append((step, attempt))
         if not launches:
             return
-        self._ledger.write()
+        yield from self._ledger.write()
         for step, attempt in launches:
             self._launch(step, attempt, inline=len(launches) == 1)
-        self._take_in(*self._results.get())
+        self._take_in(*self._next_result())
 
 
 def _told(error: Exception) -> tuple[str, str]:

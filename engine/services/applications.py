@@ -11,7 +11,7 @@ from engine.domain.planner import Current
 from engine.domain.resource import Resource, ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_ENVIRONMENT, ParsedSpec, Spec
 from engine.domain.values import Actor, ApplicationId, ExecutionId, Json, JsonObject
-from engine.errors import Invalid, NotFound, Problem
+from engine.errors import Invalid, NotFound, Problem, counted
 from engine.services import environment_names, paging, texts
 from engine.services.applying import application_event, apply_plan
 from engine.services.idempotency import once
@@ -117,10 +117,7 @@ def read_spec(platform: Platform, source: str | bytes, *, strict: bool = False) 
         max_resources=platform.settings.max_resources_per_spec,
     )
     if parsed.spec is None:
-        count = len(parsed.errors)
-        raise Invalid(
-            f"The Score spec has {count} problem{'s' if count != 1 else ''}.", parsed.problems, code="invalid_spec"
-        )
+        raise Invalid(f"The Score spec has {counted(parsed.errors)}.", parsed.problems, code="invalid_spec")
     return parsed
 
 

@@ -9,7 +9,7 @@ from engine.domain.graph import EdgeKind, NodeKind
 from engine.domain.plan import Action, Plan, PlanItem
 from engine.domain.planner import Current
 from engine.domain.provider import Operation
-from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceKey, ResourceState
+from engine.domain.resource import AWAITS_TURN, PROVISIONED, UNMADE, Resource, ResourceKey, ResourceState
 from engine.domain.values import Actor, ExecutionId, ResourceId
 from engine.store import dependencies, events, executions, graph, resources
 from engine.store.database import Transaction
@@ -146,13 +146,16 @@ def _refer(tx: Transaction, applied: _Applied, application: Application) -> None
 
 
 def _connect(tx: Transaction, applied: _Applied, application: Application) -> None:
-    """Who waits for whom. What the spec drops stays until those that used it have been updated."""
-    leaving = {resource.id for resource in applied.now.values() if resource.pending is Operation.DELETE}
+    """Who waits for whom. What the spec drops stays until those that were made with it have been updated."""
+    dropped: list[tuple[ResourceId, ResourceId]] = []
+    gone = {resource.id for resource in applied.now.values() if resource.state is ResourceState.TERMINATED}
     under_way = [resource.execution_id for resource in applied.now.values() if resource.in_progress]
     running = executions.generations(tx, [run for run in under_way if run is not None])
     for item in applied.wanted:
         resource = applied.now.get(item.key)
         if resource is None or resource.application_id != application.id:  # its owner's spec says what it waits for
+            continue
+        if item.action is Action.BLOCKED:  # it stays as it was made
             continue
         waits = resource.pending is not None and (
             resource.execution_id is None
@@ -161,8 +164,10 @@ def _connect(tx: Transaction, applied: _Applied, application: Application) -> No
         )
         targets = [applied.now[key] for key in item.depends_on if key in applied.now]
         edges = [(target.id, waits and not target.settled) for target in targets]
-        keep = leaving if resource.pending is not None else set[ResourceId]()
-        dependencies.replace(tx, resource.id, edges, keep_stale=keep)
+        released = dependencies.replace(tx, resource.id, edges) - gone
+        if resource.pending is not None and resource.state not in UNMADE:
+            dropped += [(resource.id, target) for target in released]
+    dependencies.keep_stale(tx, dropped)
     forgotten = [applied.now[item.key] for item in applied.released if item.action is Action.RETAIN]
     dependencies.drop_from(tx, [resource.id for resource in forgotten])
     forget(tx, forgotten)

@@ -7,7 +7,7 @@ import structlog
 
 from engine.errors import Unavailable
 from engine.services.platform import Platform
-from engine.store import applications, events, executions, resources
+from engine.store import applications, events, executions, facts, resources
 
 logger = structlog.get_logger()
 
@@ -54,3 +54,14 @@ def check_database(platform: Platform) -> None:
         raise Unavailable(
             "The database does not answer.", code="database", hint="The server's log says why; it is asked again."
         ) from error
+
+
+def left_lying(platform: Platform) -> str:
+    """Says so when work has waited for a worker longer than two sweeps; empty while all is well."""
+    longest = 2 * platform.settings.sweep_seconds
+    with platform.store.read() as tx:
+        paused = facts.get(tx, facts.PAUSED)
+        waited = executions.longest_wait(tx)
+    if paused is not None:
+        return f"claiming is paused by {paused.actor}" + (f": {paused.reason}" if paused.reason else "")
+    return f"the first execution in the queue has waited {waited:.0f} s for a worker" if waited > longest else ""

@@ -8,6 +8,7 @@ from engine.domain.planner import Current
 from engine.domain.provider import Operation
 from engine.domain.resource import ResourceKey
 from engine.domain.spec import DEFAULT_CLASS, ResourceDeclaration, Spec
+from engine.domain.spec_references import output_reads
 from engine.domain.spec_shape import LABEL
 from engine.domain.values import Actor, ExecutionId, JsonObject, ResourceId
 from engine.errors import Conflict, Invalid, NotFound, Problem
@@ -119,7 +120,13 @@ def _as_spec(wanted: ResourceWanted) -> Spec:
         id=wanted.id,
         params=wanted.params,
     )
-    return Spec(wanted.application, {"name": wanted.application}, {}, resources={wanted.name: declaration})
+    return Spec(
+        wanted.application,
+        {"name": wanted.application},
+        {},
+        resources={wanted.name: declaration},
+        reads=output_reads({"resources": {wanted.name: {"params": wanted.params}}}),
+    )
 
 
 def ask_for_deletion(tx: Transaction, platform: Platform, actor: Actor, wanted: ResourceWanted) -> Asked:

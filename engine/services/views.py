@@ -33,12 +33,7 @@ def masked(outputs: Outputs) -> JsonObject:
 
 
 def problem(found: Problem) -> JsonObject:
-    view: JsonObject = {"code": found.code, "severity": found.severity.value, "path": found.path}
-    if found.file:
-        view["file"] = found.file
-    if found.line:
-        view |= {"line": found.line, "column": found.column}
-    return {**view, "message": found.message, "fix": found.fix}
+    return {**found.members()}
 
 
 def plan_item(item: PlanItem) -> JsonObject:

@@ -236,6 +236,9 @@ class StepExecutor(Protocol):
     """True when running it twice is the same as once; a step's own `idempotent` overrides it."""
     script_fields: ClassVar[frozenset[str]]
     """Config keys that hold program text, as dotted paths (`*` stands for any list index or key). Expressions in them
-    are rendered as into a script, never pasted. An executor without scripts may leave it out."""
+    are rendered as into a script, never pasted. An executor without scripts may leave it out.
+
+    Two more may be left out. `instant = True` says that it waits for nothing and logs nothing: it costs no thread.
+    `pure = True` says that it has no effect either: its start and its end may become durable together."""
 
     def run(self, context: StepContext) -> StepResult | Suspend: ...

@@ -35,6 +35,11 @@ class Masker:
         with self._lock:
             self._forms |= {form for form in _forms(value) if form.strip()}
 
+    @property
+    def idle(self) -> bool:
+        """True while there is nothing to mask."""
+        return not self._forms
+
     def mask(self, text: str) -> str:
         # looking for each form is far quicker than one large pattern: most lines hold none
         hits = [form for form in self._forms if form in text]

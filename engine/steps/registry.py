@@ -53,6 +53,16 @@ def executor(step_type: str) -> StepExecutor:
     return found
 
 
+def is_instant(step_type: str) -> bool:
+    """Whether a step of the type waits for nothing, and logs nothing while it runs."""
+    return getattr(_executors().get(step_type), "instant", False)
+
+
+def is_pure(step_type: str) -> bool:
+    """Whether a step of the type has no effect: it computes its outputs from its config, whenever it is asked."""
+    return getattr(_executors().get(step_type), "pure", False)
+
+
 def is_script(step_type: str, path: Sequence[str | int]) -> bool:
     """Whether the config value at `path` is program text, into which expressions are rendered as into a script."""
     return any(_matches(field, path) for field in _script_fields(step_type))
@@ -80,6 +90,7 @@ def rendered(
     return {key: render(value, (key,)) for key, value in config.items()}
 
 
+@cache
 def _script_fields(step_type: str) -> tuple[tuple[str, ...], ...]:
     fields: frozenset[str] = getattr(executor(step_type), "script_fields", frozenset[str]())
     return tuple(tuple(field.split(".")) for field in sorted(fields))

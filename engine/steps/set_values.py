@@ -26,6 +26,8 @@ class SetExecutor:
     step_type: ClassVar[str] = "set"
     Config: ClassVar[type[BaseModel]] = SetConfig
     idempotent: ClassVar[bool] = True
+    instant: ClassVar[bool] = True
+    pure: ClassVar[bool] = True
     script_fields: ClassVar[frozenset[str]] = frozenset()
 
     def run(self, context: StepContext) -> StepResult:

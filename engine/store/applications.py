@@ -40,18 +40,12 @@ def get(tx: Transaction, application_id: ApplicationId) -> Application:
 
 def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Application:
     """The application, locked, alive again if deleted, made if new. Two callers at once get the same row."""
-    found = find(tx, name, environment, lock=True)
-    if found is None:
-        new = insert(tx, applications).values(
-            name=name, environment=environment, created_by=actor, created_at=tx.now, updated_at=tx.now
-        )
-        tx.connection.execute(new.on_conflict_do_nothing())
-        found = find(tx, name, environment, lock=True)
-        assert found is not None
-    tx.connection.execute(
-        sa.update(applications).where(applications.c.id == found.id).values(updated_at=tx.now, deleted_at=None)
+    new = insert(tx, applications).values(
+        name=name, environment=environment, created_by=actor, created_at=tx.now, updated_at=tx.now
     )
-    return found
+    alive = {"updated_at": new.excluded.updated_at, "deleted_at": None}
+    made = new.on_conflict_do_update(index_elements=["name", "environment"], set_=alive).returning(applications)
+    return _application(tx.connection.execute(made).one())
 
 
 def mark_deleted(tx: Transaction, application_id: ApplicationId) -> None:

@@ -2,30 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine.domain.event import Event
 from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.provider import Operation
 from engine.domain.runs import Execution
 from engine.domain.values import SYSTEM, ExecutionId
-from engine.store import events, executions, steps
-from engine.store.batch import Batch
-from engine.store.bulk import Bulk
+from engine.store import events, journal_sql, leavings, steps
+from engine.store.among import among
 from engine.store.database import Transaction
+from engine.store.folding import fold
 from engine.store.records import (
+    AttemptBegun,
+    Change,
     ExecutionEnded,
     ExecutionWaits,
+    InputsResolved,
     Record,
+    StepFinished,
+    StepSkipped,
+    StepStarted,
 )
 from engine.store.settling import Choose, EndedRun, settle_runs
 from engine.store.tables import executions as table
 from engine.store.tables import step_runs
-from engine.store.types import database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,56 +42,43 @@ class Applied:
 
 def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> Applied:
     """Apply a batch that holds at most one record per execution."""
-    standing = _lock(tx, [record.execution.id for record in records])
-    held: list[bool] = []
-    live: list[Record] = []
-    for record in records:
-        found = standing.get(record.execution.id)
-        ours = found is not None and found.fence == record.execution.fence
-        written = found is not None and ours and found.sequence == record.sequence  # by a commit that seemed to fail
-        fresh = found is not None and ours and found.running and found.sequence == record.sequence - 1
-        held.append(fresh or written)
-        if fresh:
-            live.append(record)
-    live.sort(key=lambda record: record.execution.id)
-    Batch(tx).write(live)
+    folded = fold(tx, records)
+    ours = journal_sql.write(tx, folded)
+    written = _written(tx, [record for record in records if record.execution.id not in ours])
+    live = sorted((r for r in records if r.execution.id in ours), key=lambda record: record.execution.id)
+    leavings.add_log(tx, [log for log in folded.logs if log[0] in ours])
+    for execution_id, position, content in folded.artifacts:
+        if execution_id in ours:
+            leavings.put_artifact(tx, execution_id, position, content)
     ended = sum(isinstance(change, ExecutionEnded | ExecutionWaits) for record in live for change in record.changes)
-    return Applied(tuple(held), ended, _ends(tx, live, choose=choose))
+    held = tuple(record.execution.id in ours or record.execution.id in written for record in records)
+    return Applied(held, ended, _ends(tx, live, choose=choose))
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    fence: int
-    sequence: int
-    running: bool
+def is_single(records: Sequence[Record]) -> bool:
+    """Whether one statement writes them all: steps begin and succeed or fail, and leave nothing else."""
+    return all(_is_plain(change) for record in records for change in record.changes)
 
 
-def _lock(tx: Transaction, ids: Sequence[ExecutionId]) -> dict[ExecutionId, _Standing]:
-    found = tx.connection.execute(_LOCKED if tx.postgresql else _READ, {"ids": sorted(ids)}).all()
-    if tx.postgresql and found:
-        tx.knows(found[0].now)
-    running = ExecutionState.RUNNING.value
-    return {ExecutionId(row.id): _Standing(row.fence, row.sequence, row.state == running) for row in found}
+def _is_plain(change: Change) -> bool:
+    if isinstance(change, StepFinished):
+        return not change.log and change.artifacts is None
+    return isinstance(change, StepStarted | StepSkipped | InputsResolved | AttemptBegun)
 
 
-_READ = sa.select(table.c.id, table.c.fence, table.c.sequence, table.c.state).where(
-    table.c.id.in_(sa.bindparam("ids", expanding=True))
-)
-_LOCKED = (
-    sa.select(table.c.id, table.c.fence, table.c.sequence, table.c.state, database_now().label("now"))
-    .where(table.c.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.BigInteger))))
-    .order_by(table.c.id)
-    .with_for_update()
-)
-"""One statement for every size of batch, which the server prepares once; the clock comes along."""
-
-
-_END = Bulk(
-    table,
-    ("state", "finished_at", "outputs_sealed", "error", "reason"),
-    keys=("id",),
-    fixed={"ready_at": None, "worker": None},
-)
+def _written(tx: Transaction, records: Sequence[Record]) -> frozenset[ExecutionId]:
+    """Those that are on record already: by a commit that seemed to fail."""
+    if not records:
+        return frozenset()
+    query = sa.select(table.c.id, table.c.fence, table.c.sequence).where(
+        among(tx, table.c.id, [record.execution.id for record in records])
+    )
+    standing = {row.id: (row.fence, row.sequence) for row in tx.connection.execute(query)}
+    return frozenset(
+        record.execution.id
+        for record in records
+        if standing.get(record.execution.id) == (record.execution.fence, record.sequence)
+    )
 
 
 def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
@@ -99,25 +89,11 @@ def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
     ended = [(r.execution, change) for r in records for change in r.changes if isinstance(change, ExecutionEnded)]
     if not ended:
         return 0
-    _END.run(
-        tx,
-        [
-            {
-                "id": execution.id,
-                "state": change.state.value,
-                "finished_at": tx.now,
-                "outputs_sealed": executions.seal_outputs(tx, change.outputs),
-                "error": change.error,
-                "reason": change.reason,
-            }
-            for execution, change in ended
-        ],
-    )
     told = [(execution, change) for execution, change in ended if not _routine(execution, change)]
     events.record(tx, [_event(execution.id, execution, change) for execution, change in told])
     runs = [EndedRun(execution, change.resource) for execution, change in ended if change.resource is not None]
     woken = settle_runs(tx, runs, choose=choose) if runs else 0
-    return woken + steps.wake(tx, WaitKind.EXECUTION, [execution.id for execution, _ in ended])
+    return woken + steps.wake(tx, WaitKind.EXECUTION, [run.id for run, _ in ended if run.parent_id is not None])
 
 
 def _routine(execution: Execution, change: ExecutionEnded) -> bool:
@@ -138,7 +114,6 @@ def _event(execution_id: ExecutionId, execution: Any, change: ExecutionEnded) ->
 
 def _sleep(tx: Transaction, execution_id: ExecutionId) -> None:
     """Asleep until the earliest timer; at once when what it waits for is over already."""
-    _look_later(tx, execution_id)
     earliest = (
         sa.select(sa.func.min(step_runs.c.wake_at))
         .where(step_runs.c.execution_id == execution_id, step_runs.c.state == StepState.WAITING.value)
@@ -151,20 +126,3 @@ def _sleep(tx: Transaction, execution_id: ExecutionId) -> None:
         .values(state=ExecutionState.WAITING.value, ready_at=cancelled, worker=None)
     )
     steps.make_ready(tx, steps.due_waits(tx, limit=1, only=execution_id))
-
-
-def _look_later(tx: Transaction, execution_id: ExecutionId) -> None:
-    """A wait for an application has been looked at and is not over: its timer is set anew, or it would never sleep."""
-    tx.connection.execute(
-        sa.update(step_runs)
-        .where(
-            step_runs.c.execution_id == execution_id,
-            step_runs.c.state == StepState.WAITING.value,
-            step_runs.c.wait_kind == WaitKind.APPLICATION.value,
-            step_runs.c.wake_at <= tx.now,
-        )
-        .values(wake_at=tx.now + timedelta(seconds=_LOOK_AGAIN_SECONDS))
-    )
-
-
-_LOOK_AGAIN_SECONDS = 5.0

@@ -1,7 +1,6 @@
 """Who works on what: claims, leases and fences."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,17 +10,20 @@ from engine.domain.execution import ExecutionState
 from engine.domain.runs import Claim
 from engine.domain.values import ExecutionId
 from engine.errors import Unavailable
-from engine.store import fair_queue
+from engine.store import facts
 from engine.store.among import among
 from engine.store.database import Transaction
-from engine.store.executions import SELECT, execution_of
-from engine.store.tables import executions
+from engine.store.executions import execution_of
+from engine.store.tables import applications, executions
+from engine.store.types import UtcDateTime, database_now
 
 _PUT_OFF_SECONDS = 60.0
+_E = executions.c
+_IS_PENDING = _E.state == sa.literal_column("'pending'")
+_IS_RUNNING = _E.state == sa.literal_column("'running'")
+"""Written out: a server that plans once for all values would not see that the partial indexes fit."""
 _RUNNING = (
-    sa.select(executions.c.fair_key, sa.func.count().label("running"))
-    .where(executions.c.state == "running")
-    .group_by(executions.c.fair_key)
+    sa.select(_E.fair_key, sa.func.count().label("running")).where(_IS_RUNNING).group_by(_E.fair_key).cte("running")
 )
 
 
@@ -40,64 +42,83 @@ def claim(
     `busy` are executions this process still works on. With `take_over` false, runs of other workers are left alone.
     The cap is fairness, not a limit to rely on: claims of the same moment on PostgreSQL do not see each other, so for
     that moment each worker may fill the cap by itself. Counting strictly would make all claims wait for each other.
+    While an operator has paused claiming, nothing is taken.
     """
-    running = {row.fair_key: row.running for row in tx.connection.execute(_RUNNING)}
-    full = sorted(key for key, count in running.items() if count >= cap)
-    query = SELECT.where(executions.c.ready_at <= tx.now)
-    if full:  # a run that is taken over counts already
-        query = query.where(sa.or_(executions.c.fair_key.not_in(full), executions.c.state == "running"))
-    if not take_over:
-        query = query.where(executions.c.state != "running")
-    if busy:
-        query = query.where(sa.not_(among(tx, executions.c.id, busy)))
-    query = query.order_by(executions.c.fair_tag, executions.c.id).limit(limit)
-    if tx.postgresql:
-        query = query.with_for_update(of=executions, skip_locked=True)
-    chosen: list[Any] = []
-    for row in tx.connection.execute(query).all():
-        running[row.fair_key] = running.get(row.fair_key, 0) + 1
-        if running[row.fair_key] <= cap or row.fair_key in full:
-            chosen.append(row)
+    found = tx.connection.execute(candidates(tx, limit=limit, cap=cap, busy=busy, take_over=take_over)).all()
+    taken: dict[str, int] = {}
+    chosen: dict[int, str] = {}
+    for row in sorted(found, key=lambda row: (row.fair_tag, row.id)):
+        taken[row.fair_key] = taken.get(row.fair_key, row.running or 0) + (row.state != "running")
+        if len(chosen) < limit and (row.state == "running" or taken[row.fair_key] <= cap):
+            chosen[row.id] = row.state
     return _take(tx, chosen, worker=worker, lease=lease) if chosen else []
 
 
-def _take(tx: Transaction, chosen: Sequence[Any], *, worker: str, lease: float) -> list[Claim]:
-    claims: list[Claim] = []
-    last_tag = 0.0
-    for row in chosen:
-        try:
-            before = execution_of(tx, row)
-        except Unavailable as error:
-            _put_off(tx, row.id, error.message)
-            continue
-        held = replace(
-            before, state=ExecutionState.RUNNING, fence=before.fence + 1, started_at=before.started_at or tx.now
+def candidates(
+    tx: Transaction, *, limit: int, cap: int, busy: Collection[ExecutionId], take_over: bool
+) -> sa.CompoundSelect[Any]:
+    """The first in the queue, and of those that sleep or whose lease has run out the first that are due."""
+    full = sa.select(_RUNNING.c.fair_key).where(_RUNNING.c.running >= cap)
+    room = sa.or_(_E.fair_key.not_in(full), _IS_RUNNING)  # a run that is taken over counts already
+    now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
+    going = ~facts.holds(facts.PAUSED)
+    queued = sa.and_(_IS_PENDING, _E.ready_at <= now, room, going)
+    due = sa.and_(~_IS_PENDING, _E.ready_at.is_not(None), _E.ready_at <= now, room, going)
+    if not take_over:
+        due = sa.and_(due, ~_IS_RUNNING)
+    if busy:
+        due = sa.and_(due, sa.not_(among(tx, _E.id, busy)))
+        queued = sa.and_(queued, sa.not_(among(tx, _E.id, busy)))
+    parts: list[sa.Select[Any]] = []
+    for number, condition in enumerate((queued, due)):
+        part = sa.select(_E.id, _E.fair_tag, _E.fair_key, _E.state).where(condition)
+        part = part.order_by(_E.fair_tag, _E.id).limit(limit)
+        if tx.postgresql:
+            part = part.with_for_update(skip_locked=True)
+        first = part.cte(f"part{number}")
+        parts.append(
+            sa.select(first, _RUNNING.c.running).join(_RUNNING, _RUNNING.c.fair_key == first.c.fair_key, isouter=True)
         )
-        claims.append(Claim(held, taken_over=before.state is ExecutionState.RUNNING))
-        last_tag = row.fair_tag
-    if not claims:
-        return []
-    tx.connection.execute(
-        sa.update(executions)
-        .where(among(tx, executions.c.id, [claim.execution.id for claim in claims]))
-        .values(
-            state=ExecutionState.RUNNING.value,
-            fence=executions.c.fence + 1,
-            worker=worker,
-            ready_at=tx.now + timedelta(seconds=lease),
-            started_at=sa.func.coalesce(executions.c.started_at, tx.now),
+    return sa.union_all(*parts)
+
+
+def _take(tx: Transaction, chosen: Mapping[int, str], *, worker: str, lease: float) -> list[Claim]:
+    """Claim the executions of `chosen`, in that order; it says what state they are in."""
+    name, environment = (
+        sa.select(column).where(applications.c.id == _E.application_id).scalar_subquery().label(label)
+        for column, label in (
+            (applications.c.name, "application"),
+            (applications.c.environment, "application_environment"),
         )
     )
-    fair_queue.raise_to(tx, fair_queue.VIRTUAL_TIME, last_tag)
+    statement = (
+        sa.update(executions)
+        .where(among(tx, _E.id, list(chosen)))
+        .values(
+            state=ExecutionState.RUNNING.value,
+            fence=_E.fence + 1,
+            worker=worker,
+            ready_at=tx.now + timedelta(seconds=lease),
+            started_at=sa.func.coalesce(_E.started_at, tx.now),
+        )
+        .returning(executions, name, environment)
+    )
+    rows = {row.id: row for row in tx.connection.execute(statement).all()}
+    claims: list[Claim] = []
+    for execution_id, state in chosen.items():
+        try:
+            claims.append(Claim(execution_of(tx, rows[execution_id]), taken_over=state == "running"))
+        except Unavailable as error:
+            _put_off(tx, execution_id, state, error.message)
     return claims
 
 
-def _put_off(tx: Transaction, execution_id: int, error: str) -> None:
+def _put_off(tx: Transaction, execution_id: int, state: str, error: str) -> None:
     """What cannot be opened now (another key) keeps for later, and does not hold up the others."""
     tx.connection.execute(
         sa.update(executions)
-        .where(executions.c.id == execution_id)
-        .values(ready_at=tx.now + timedelta(seconds=_PUT_OFF_SECONDS), error=error)
+        .where(_E.id == execution_id)
+        .values(state=state, worker=None, ready_at=tx.now + timedelta(seconds=_PUT_OFF_SECONDS), error=error)
     )
 
 

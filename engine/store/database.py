@@ -1,8 +1,10 @@
 """Connections and transactions. `Store.begin()` writes, `Store.read()` reads; nobody else opens a transaction."""
 
+import math
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.store.sealing import Sealer
 from engine.store.types import database_now
@@ -28,7 +31,9 @@ class Transaction:
 
     connection: Connection
     sealer: Sealer
-    after_commit: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    before_commit: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
+    facts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Rows of the timeline that `before_commit` writes."""
 
     @cached_property
     def now(self) -> datetime:
@@ -49,25 +54,44 @@ class Transaction:
 class Store:
     """The database. On SQLite all writers of the process take turns on one lock: SQLite has one writer anyway."""
 
-    def __init__(self, engine: Engine, sealer: Sealer) -> None:
+    def __init__(self, engine: Engine, sealer: Sealer, *, by_keys: Engine | None = None) -> None:
         self.engine = engine
         self.sealer = sealer
         self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._readers = engine.execution_options(innominatus_read_only=True)
+        self._by_keys = by_keys
+        self._single: Engine | None = None
+
+    @cached_property
+    def by_keys(self) -> "Store":
+        """The same database for the engine's own statements, which know the rows they want.
+
+        On PostgreSQL their plans follow the indexes whatever the statistics say: right after a start they are empty.
+        """
+        if self._by_keys is None:
+            return self
+        store = Store(self._by_keys, self.sealer)
+        store._single = self._by_keys.execution_options(isolation_level="AUTOCOMMIT")
+        return store
 
     @contextmanager
     def begin(self) -> Generator[Transaction]:
-        """A writing transaction: leaving the block commits, an exception rolls back, then `after_commit` runs."""
-        if self._writer is None:
-            with self.engine.begin() as connection:
-                transaction = Transaction(connection, self.sealer)
+        """A writing transaction: leaving the block commits, an exception rolls back."""
+        with self._writer or nullcontext(), self.engine.begin() as connection:
+            transaction = Transaction(connection, self.sealer)
+            yield transaction
+            for call in transaction.before_commit:
+                call()
+
+    @contextmanager
+    def single(self) -> Generator[Transaction]:
+        """A writing transaction of one statement, which needs no others to begin and end it where that is possible."""
+        if self._single is None:
+            with self.begin() as transaction:
                 yield transaction
         else:
-            with self._writer, self.engine.begin() as connection:
-                transaction = Transaction(connection, self.sealer)
-                yield transaction
-        for call in transaction.after_commit:
-            call()
+            with self._single.connect() as connection:
+                yield Transaction(connection, self.sealer)
 
     @contextmanager
     def read(self) -> Generator[Transaction]:
@@ -77,18 +101,61 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._by_keys is not None:
+            self._by_keys.dispose()
 
 
-def open_engine(url: str, *, pool_size: int = 20) -> Engine:
-    """An SQLAlchemy engine with the settings our durability needs on either database."""
+def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:
+    """A store with the settings our durability needs on either database."""
+    engine = open_engine(url, pool_size=pool_size)
+    if engine.dialect.name == "sqlite":
+        return Store(engine, sealer)
+    return Store(engine, sealer, by_keys=open_engine(url, pool_size=_BY_KEYS_CONNECTIONS, by_keys=True))
+
+
+_BY_KEYS_CONNECTIONS = 4
+_OTHER_WAYS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_FRESH_SECONDS = 1.0
+
+
+def open_engine(url: str, *, pool_size: int = 20, by_keys: bool = False) -> Engine:
+    """An SQLAlchemy engine on either database."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = sa.create_engine(parsed, pool_size=pool_size, max_overflow=20, connect_args={"timeout": 30})
         _prepare_sqlite(engine)
         return engine
-    return sa.create_engine(
-        parsed, pool_size=pool_size, max_overflow=10, pool_pre_ping=True, connect_args={"prepare_threshold": 2}
+    engine = sa.create_engine(
+        parsed, pool_size=pool_size, max_overflow=10, pool_use_lifo=True, connect_args={"prepare_threshold": 2}
     )
+    _prepare_postgresql(engine, ("jit", *_OTHER_WAYS) if by_keys else ("jit",))
+    return engine
+
+
+def _prepare_postgresql(engine: Engine, off: Sequence[str]) -> None:
+    """Switch some of the planner's ways off, and ask a connection that has rested whether it still stands.
+
+    Asking one that has just been used would cost every transaction a round trip.
+    """
+
+    def connect(connection: Any, _record: object) -> None:
+        connection.execute("; ".join(f"SET {name} = off" for name in off))
+        connection.commit()
+
+    def returned(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["returned"] = time.monotonic()
+
+    def taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get("returned", math.inf) < _FRESH_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "checkin", returned)
+    event.listen(engine, "checkout", taken)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

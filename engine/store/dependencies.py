@@ -1,6 +1,6 @@
 """Which resource waits for which. An edge points from the dependant to what it depends on."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -16,36 +16,63 @@ def _chunks(ids: Iterable[ResourceId]) -> list[list[ResourceId]]:
     return [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
 
 
-def replace(
-    tx: Transaction,
-    resource_id: ResourceId,
-    wanted: Sequence[tuple[ResourceId, bool]],
-    *,
-    keep_stale: Collection[ResourceId] = (),
-) -> None:
-    """Write the edges of one dependant as (depends on, unmet); old ones to `keep_stale` hold until its next success."""
-    old = set(
-        tx.connection.execute(sa.select(edges.c.depends_on_id).where(edges.c.resource_id == resource_id)).scalars()
-    )
-    stale = sorted((old & set(keep_stale)) - {target for target, _ in wanted})
+def replace(tx: Transaction, resource_id: ResourceId, wanted: Sequence[tuple[ResourceId, bool]]) -> set[ResourceId]:
+    """Write the edges of one dependant as (depends on, unmet); returns what it depended on and no longer does."""
+    old = {target for _, target in dependencies(tx, [resource_id])}
     if old:
         tx.connection.execute(sa.delete(edges).where(edges.c.resource_id == resource_id))
-    rows = [
-        {"resource_id": resource_id, "depends_on_id": target, "unmet": unmet, "stale": False}
-        for target, unmet in sorted(wanted)
-    ]
-    rows += [{"resource_id": resource_id, "depends_on_id": target, "unmet": False, "stale": True} for target in stale]
+    rows = [_edge(resource_id, target, unmet=unmet) for target, unmet in sorted(wanted)]
+    if rows:
+        tx.connection.execute(sa.insert(edges), rows)
+    return old - {target for target, _ in wanted}
+
+
+def keep_stale(tx: Transaction, pairs: Iterable[tuple[ResourceId, ResourceId]]) -> None:
+    """Edges (dependant, depends on) that were dropped hold until the dependant's next success.
+
+    One that would close a circle is let go: nothing in a circle could ever be deleted.
+    """
+    ordered = sorted(set(pairs))
+    below = _below(tx, {target for _, target in ordered})
+    rows: list[dict[str, object]] = []
+    for resource_id, target in ordered:
+        if not _leads_to(below, target, resource_id):
+            rows.append(_edge(resource_id, target, stale=True))
+            below.setdefault(resource_id, set()).add(target)
     if rows:
         tx.connection.execute(sa.insert(edges), rows)
 
 
-def insert_new(tx: Transaction, rows: Sequence[tuple[ResourceId, ResourceId, bool]]) -> None:
-    """Edges (dependant, depends on, unmet) of dependants that have none yet."""
-    if rows:
-        tx.connection.execute(
-            sa.insert(edges),
-            [{"resource_id": a, "depends_on_id": b, "unmet": unmet, "stale": False} for a, b, unmet in rows],
-        )
+def _edge(
+    resource_id: ResourceId, target: ResourceId, *, unmet: bool = False, stale: bool = False
+) -> dict[str, object]:
+    return {"resource_id": resource_id, "depends_on_id": target, "unmet": unmet, "stale": stale}
+
+
+def _below(tx: Transaction, ids: Collection[ResourceId]) -> dict[ResourceId, set[ResourceId]]:
+    """What `ids` depend on, what that depends on, and so forth, per dependant."""
+    found: dict[ResourceId, set[ResourceId]] = {}
+    seen = frontier = set(ids)
+    while frontier:
+        pairs = dependencies(tx, frontier)
+        for resource_id, target in pairs:
+            found.setdefault(resource_id, set()).add(target)
+        frontier = {target for _, target in pairs} - seen
+        seen = seen | frontier
+    return found
+
+
+def _leads_to(below: Mapping[ResourceId, Collection[ResourceId]], start: ResourceId, goal: ResourceId) -> bool:
+    seen = {start}
+    left = [start]
+    while left:
+        for target in below.get(left.pop(), ()):
+            if target == goal:
+                return True
+            if target not in seen:
+                seen.add(target)
+                left.append(target)
+    return False
 
 
 def dependants(
@@ -99,10 +126,11 @@ def mark_met(tx: Transaction, ids: Iterable[ResourceId]) -> None:
 
 
 def mark_unmet(tx: Transaction, pairs: Iterable[tuple[ResourceId, ResourceId]]) -> None:
-    """The dependant of each (dependant, depends on) waits for the other again."""
+    """The dependant of each (dependant, depends on) waits for the other again; stale edges are nothing to wait for."""
     statement = (
         sa.update(edges)
         .where(edges.c.resource_id == sa.bindparam("b_from"), edges.c.depends_on_id == sa.bindparam("b_to"))
+        .where(edges.c.stale.is_(sa.false()))
         .values(unmet=True)
     )
     rows = [{"b_from": a, "b_to": b} for a, b in sorted(pairs)]

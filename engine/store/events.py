@@ -13,6 +13,7 @@ _INSERT = sa.insert(events)
 
 
 def record(tx: Transaction, facts: Iterable[Event]) -> None:
+    """Put facts into the timeline. They are written together, as the transaction is about to commit."""
     rows = [
         {
             "at": tx.now,
@@ -25,8 +26,9 @@ def record(tx: Transaction, facts: Iterable[Event]) -> None:
         }
         for fact in facts
     ]
-    if rows:
-        tx.connection.execute(_INSERT, rows)
+    if rows and not tx.facts:
+        tx.before_commit.append(lambda: tx.connection.execute(_INSERT, tx.facts))
+    tx.facts.extend(rows)
 
 
 def listed(

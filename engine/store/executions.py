@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -193,6 +194,18 @@ def counts(tx: Transaction) -> dict[str, int]:
     """How many executions per state."""
     query = sa.select(executions.c.state, sa.func.count()).group_by(executions.c.state)
     return {row[0]: row[1] for row in tx.connection.execute(query)}
+
+
+def longest_wait(tx: Transaction) -> float:
+    """Seconds for which the first in the queue has been ready; 0 with none."""
+    query = (
+        sa.select(executions.c.ready_at)
+        .where(executions.c.state == sa.literal_column("'pending'"))
+        .order_by(executions.c.fair_tag, executions.c.id)
+        .limit(1)
+    )
+    ready: datetime | None = tx.connection.execute(query).scalar_one_or_none()
+    return 0.0 if ready is None else max(0.0, (tx.now - ready).total_seconds())
 
 
 def request_cancel(tx: Transaction, execution_id: ExecutionId) -> None:

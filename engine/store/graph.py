@@ -15,15 +15,16 @@ NodeRef = tuple[NodeKind, str]
 def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str]) -> dict[NodeRef, int]:
     """The ids of the nodes (kind, ref) → name that hold now; the missing ones are made."""
     ids: dict[NodeRef, int] = {}
-    for kind in sorted({kind for kind, _ in wanted}):
-        refs = sorted(ref for wanted_kind, ref in wanted if wanted_kind == kind)
-        for start in range(0, len(refs), 500):
-            query = sa.select(graph_nodes.c.id, graph_nodes.c.ref).where(
-                graph_nodes.c.kind == kind.value,
-                graph_nodes.c.ref.in_(refs[start : start + 500]),
-                graph_nodes.c.valid_to.is_(None),
-            )
-            ids |= {(kind, row.ref): row.id for row in tx.connection.execute(query)}
+    asked = sorted((kind.value, ref) for kind, ref in wanted)
+    for start in range(0, len(asked), 500):
+        refs: dict[str, list[str]] = {}
+        for kind, ref in asked[start : start + 500]:
+            refs.setdefault(kind, []).append(ref)
+        named = [sa.and_(graph_nodes.c.kind == kind, graph_nodes.c.ref.in_(some)) for kind, some in refs.items()]
+        query = sa.select(graph_nodes.c.id, graph_nodes.c.kind, graph_nodes.c.ref).where(
+            sa.or_(*named), graph_nodes.c.valid_to.is_(None)
+        )
+        ids |= {(NodeKind(row.kind), row.ref): row.id for row in tx.connection.execute(query)}
     missing = [node for node in wanted if node not in ids]
     if missing:
         rows = [

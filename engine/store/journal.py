@@ -1,7 +1,6 @@
 """Group commit: many runs write, one transaction at a time carries what queued while the last one committed."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -10,17 +9,18 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.errors import Unavailable
-from engine.store.apply import Applied, apply_records
+from engine.store.apply import Applied, apply_records, is_single
 from engine.store.database import Store, Transaction
 from engine.store.records import Record
 from engine.store.settling import Choose
 
 Held = TypeVar("Held")
+Answer = bool | Exception
+"""True when the record is durable, False when its fence no longer holds, else why it cannot be written."""
 _BATCH = 500
 _PAUSE_SECONDS = 0.5
-_GATHER_SECONDS = 0.0002
-"""Per writer of the last batch: that is about what a step takes them. A lone writer never waits."""
 logger = structlog.get_logger()
+_Entry = tuple[Record, Callable[[Answer], None]]
 
 
 class Refill(Protocol[Held]):
@@ -35,31 +35,8 @@ class Refill(Protocol[Held]):
         ...
 
 
-class _Entry:
-    """A record on its way. A bare lock is the cheapest way for one thread to wait for one answer."""
-
-    __slots__ = ("_answered", "error", "held", "record")
-
-    def __init__(self, record: Record) -> None:
-        self.record = record
-        self.held = False
-        self.error: Exception | None = None
-        self._answered = threading.Lock()
-        self._answered.acquire()
-
-    def wait(self) -> bool:
-        self._answered.acquire()
-        if self.error is not None:
-            raise self.error
-        return self.held
-
-    def answer(self, *, held: bool = False, error: Exception | None = None) -> None:
-        self.held, self.error = held, error
-        self._answered.release()
-
-
 class Journal(Generic[Held]):
-    """One per process. `write` returns when the record is durable.
+    """One per process. It has no thread: whoever has put a record calls `flush`, and one of them writes for all.
 
     A batch that fails is tried record by record, so that a bad one fails alone. While the database is away records wait
     and are replayed: sequence numbers make a replay harmless when the outcome of a commit is unknown.
@@ -80,60 +57,43 @@ class Journal(Generic[Held]):
         self._woken = woken
         self._lost = lost
         self._queue: deque[_Entry] = deque()
-        self._condition = threading.Condition()
-        self._last_size = 0
-        self._wanted = 1
+        self._lock = threading.Lock()
+        self._writing = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="journal", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, *, timeout: float = 10.0) -> None:
-        """Write what is queued, then end. Records that cannot be written in time raise Unavailable in their writers."""
-        self._stop.set()
-        with self._condition:
-            self._condition.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
+    def put(self, record: Record, answer: Callable[[Answer], None]) -> None:
+        """Queue a record for the next `flush`, which calls `answer` on its own thread."""
+        self._queue.append((record, answer))
 
     @property
-    def alive(self) -> bool:
-        """Whether records are being written."""
-        return self._thread.is_alive() and not self._stop.is_set()
+    def waiting(self) -> int:
+        """How many records are queued."""
+        return len(self._queue)
 
-    def write(self, record: Record) -> bool:
-        """Wait until `record` is durable; False when its fence no longer holds and nothing was written."""
-        entry = _Entry(record)
-        with self._condition:
-            if self._stop.is_set():
-                raise Unavailable("The engine is stopping.", code="stopping")
-            self._queue.append(entry)
-            if len(self._queue) >= self._wanted:  # waking the journal for every record would cost more than writing it
-                self._condition.notify()
-        return entry.wait()
+    @property
+    def writing(self) -> bool:
+        """Whether a thread is at it."""
+        return self._writing
 
-    def _loop(self) -> None:
-        while True:
-            with self._condition:
-                while not self._queue and not self._stop.is_set():
-                    self._condition.wait()
-                if not self._queue:
-                    return
-                self._gather()
-                batch = self._next_batch()
-            self._last_size = len(batch)
+    def flush(self) -> bool:
+        """Write what is queued in one transaction. False when there is nothing, or another thread is writing.
+
+        That other thread finds what was queued meanwhile: whoever was told True looks again before it leaves.
+        """
+        with self._lock:
+            if self._writing or not self._queue:
+                return False
+            self._writing = True
+            batch = self._next_batch()
+        try:
             self._write(batch)
+        finally:
+            self._writing = False
+        return True
 
-    def _gather(self) -> None:
-        """Wait a moment for the writers of the last batch, who have just been let go and will write again soon."""
-        if self._last_size < 2:
-            return
-        self._wanted = self._last_size
-        deadline = time.monotonic() + _GATHER_SECONDS * self._last_size
-        while len(self._queue) < self._wanted and (left := deadline - time.monotonic()) > 0:
-            self._condition.wait(left)
-        self._wanted = 1
+    def stop(self) -> None:
+        """From now on nothing waits for a database that is away: its records are answered with Unavailable."""
+        self._stop.set()
 
     def _next_batch(self) -> list[_Entry]:
         """At most one record per execution, in the order they came."""
@@ -142,10 +102,10 @@ class Journal(Generic[Held]):
         seen: set[int] = set()
         while self._queue and len(batch) < _BATCH:
             entry = self._queue.popleft()
-            if entry.record.execution.id in seen:
+            if entry[0].execution.id in seen:
                 later.append(entry)
             else:
-                seen.add(entry.record.execution.id)
+                seen.add(entry[0].execution.id)
                 batch.append(entry)
         self._queue.extendleft(reversed(later))
         return batch
@@ -155,13 +115,15 @@ class Journal(Generic[Held]):
             try:
                 applied = self._commit(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, each record must learn its own fate
-                if _passing(error) and self._wait_for_database(batch, error):
+                passing = _passing(error)
+                if passing and self._wait_for_database(batch, error):
                     continue
-                if len(batch) > 1:
+                if passing or len(batch) == 1:
+                    for _, answer in batch:
+                        answer(_unavailable(error) if passing else error)
+                else:
                     for entry in batch:
                         self._write([entry])
-                else:
-                    batch[0].answer(error=error)
             else:
                 self._tell(batch, applied)
             return
@@ -174,8 +136,9 @@ class Journal(Generic[Held]):
 
     def _commit(self, batch: Sequence[_Entry]) -> Applied:
         fresh: Sequence[Held] = ()
-        with self._store.begin() as tx:
-            applied = apply_records(tx, [entry.record for entry in batch], choose=self._choose)
+        records = [record for record, _ in batch]
+        with self._store.single() if is_single(records) else self._store.begin() as tx:
+            applied = apply_records(tx, records, choose=self._choose)
             if applied.ended:
                 fresh = self._refill.take(tx, applied.ended)
         if fresh:
@@ -183,13 +146,19 @@ class Journal(Generic[Held]):
         return applied
 
     def _tell(self, batch: Sequence[_Entry], applied: Applied) -> None:
-        for entry, held in zip(batch, applied.held, strict=True):
-            entry.answer(held=held)
+        for (_, answer), held in zip(batch, applied.held, strict=True):
+            answer(held)
         if applied.woken:
             try:
                 self._woken(applied.woken)
             except Exception as error:  # noqa: BLE001 - a lost hint costs a sweep, a lost journal everything
                 logger.warning("journal.nudge_lost", error=repr(error))
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    told = Unavailable("The database is away and the engine is stopping.", code="stopping")
+    told.__cause__ = error
+    return told
 
 
 def _passing(error: Exception) -> bool:

@@ -20,7 +20,7 @@ from engine.store.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0002"
+HEAD: Final = "0004"
 """The version this code reads and writes: the newest file in `migrations/versions`."""
 
 _VERSIONS = sa.table("alembic_version", sa.column("version_num", sa.String))
@@ -172,4 +172,12 @@ def _in_words(engine: Engine) -> Generator[None]:
             raise
         name = engine.url.render_as_string(hide_password=True)
         reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        raise Unavailable(f"The database {name} cannot be used: {reason}.", code="database_unavailable") from error
+        raise Unavailable(
+            f"The database {name} cannot be used: {reason}.",
+            code="database_unavailable",
+            details={"passing": not any(word in reason for word in _FOR_GOOD)},
+        ) from error
+
+
+_FOR_GOOD = ("authentication failed", "does not exist", "no pg_hba.conf entry", "not a database", "permission denied")
+"""What the server says when asking again is of no use. The driver gives no code for failed connections."""

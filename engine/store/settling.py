@@ -166,9 +166,7 @@ def _after_success(
     edges = dependencies.dependants(tx, done)
     dependencies.mark_met(tx, done)
     changed = {rid for rid in done if before[rid].outputs != locked[rid].outputs and before[rid].observed_generation}
-    for dependant, target in edges:
-        if target in changed:
-            locked[dependant] = _bumped(locked[dependant], choose)
+    _renew_dependants(tx, locked, before, [dependant for dependant, target in edges if target in changed], choose)
     freed |= dependencies.drop_from(tx, gone)
     forget(tx, [locked[rid] for rid in gone])
     victims = resources.blocked_by(tx, [*done, *gone])
@@ -178,6 +176,26 @@ def _after_success(
     _free(tx, locked, victims)
     before.update({rid: resource for rid, resource in locked.items() if rid not in before})
     return {dependant for dependant, _ in edges} | freed | victims
+
+
+def _renew_dependants(
+    tx: Transaction,
+    locked: dict[ResourceId, Resource],
+    before: dict[ResourceId, Resource],
+    dependants: Sequence[ResourceId],
+    choose: Choose,
+) -> None:
+    """Those whose inputs changed are updated, each after all else it depends on that is still to change."""
+    for dependant in dependants:
+        locked[dependant] = _bumped(locked[dependant], choose)
+    asked = {dependant for dependant in dependants if locked[dependant].pending is not None}
+    edges = dependencies.dependencies(tx, asked)
+    late = resources.lock(tx, {target for _, target in edges} - set(locked))
+    locked.update(late)
+    before.update(late)
+    unmet = [(a, b) for a, b in edges if not locked[b].settled and locked[b].pending is not Operation.DELETE]
+    dependencies.mark_unmet(tx, unmet)
+    _after_failure(tx, locked, sorted({target for _, target in unmet if _in_the_way(locked[target])}))
 
 
 def _bumped(resource: Resource, choose: Choose) -> Resource:

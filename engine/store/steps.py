@@ -6,13 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.domain.execution import FINAL, ExecutionState, StepState, WaitKind
-from engine.domain.resource import AWAITS_TURN
+from engine.domain.resource import AWAITS_TURN, IN_PROGRESS, PROVISIONED, ResourceState
 from engine.domain.runs import Outputs, StepRun
 from engine.domain.values import ExecutionId
 from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.sealed_outputs import seal, unseal
-from engine.store.tables import executions, resources, step_runs
+from engine.store.tables import executions, resource_references, resources, step_runs
 
 _OUTPUTS, _MEMO = "step_runs.outputs", "step_runs.memo"
 
@@ -120,20 +120,10 @@ def wake_person(tx: Transaction, execution_id: ExecutionId, step: str) -> bool:
 
 
 def due_waits(tx: Transaction, *, limit: int, only: ExecutionId | None = None) -> list[ExecutionId]:
-    """Waiting executions whose child or resource has come to its end, though nobody woke them."""
-    children = executions.alias("child")
-    ended_child = sa.exists().where(
-        children.c.id == step_runs.c.wait_ref, children.c.state.in_([state.value for state in FINAL])
-    )
-    settled = sa.exists().where(
-        resources.c.id == step_runs.c.wait_ref,
-        sa.or_(
-            sa.and_(resources.c.pending.is_(None), resources.c.state.in_(["active", "degraded"])),
-            resources.c.state.in_(["terminated", "blocked"]),
-            sa.and_(resources.c.state == "failed", resources.c.reason != AWAITS_TURN),
-            resources.c.blocked_by.is_not(None),
-        ),
-    )
+    """Waiting executions whose child, resource or application has come to its end, though nobody woke them.
+
+    The same verdict as `runtime.waits`: what is woken for less would fall asleep and be woken again and again.
+    """
     query = (
         sa.select(executions.c.id)
         .join(step_runs, step_runs.c.execution_id == executions.c.id)
@@ -142,8 +132,9 @@ def due_waits(tx: Transaction, *, limit: int, only: ExecutionId | None = None) -
             sa.or_(executions.c.ready_at.is_(None), executions.c.ready_at > tx.now),
             step_runs.c.state == StepState.WAITING.value,
             sa.or_(
-                sa.and_(step_runs.c.wait_kind == WaitKind.EXECUTION.value, ended_child),
-                sa.and_(step_runs.c.wait_kind == WaitKind.RESOURCE.value, settled),
+                sa.and_(step_runs.c.wait_kind == WaitKind.EXECUTION.value, _CHILD_ENDED),
+                sa.and_(step_runs.c.wait_kind == WaitKind.RESOURCE.value, _RESOURCE_OVER),
+                sa.and_(step_runs.c.wait_kind == WaitKind.APPLICATION.value, _APPLICATION_OVER),
             ),
         )
         .limit(limit)
@@ -151,6 +142,42 @@ def due_waits(tx: Transaction, *, limit: int, only: ExecutionId | None = None) -
     if only is not None:
         query = query.where(executions.c.id == only)
     return [ExecutionId(value) for value in tx.connection.execute(query).scalars()]
+
+
+_SETTLED = sa.and_(resources.c.pending.is_(None), resources.c.state.in_([state.value for state in PROVISIONED]))
+_IN_THE_WAY = sa.or_(
+    resources.c.state == ResourceState.BLOCKED.value,
+    resources.c.blocked_by.is_not(None),
+    sa.and_(resources.c.state == ResourceState.FAILED.value, resources.c.reason != AWAITS_TURN),
+)
+
+
+def _child_ended() -> sa.ColumnElement[bool]:
+    child = executions.alias("child")
+    return sa.exists().where(child.c.id == step_runs.c.wait_ref, child.c.state.in_([state.value for state in FINAL]))
+
+
+def _some_resource(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """The application that is waited for refers to a resource like that."""
+    return (
+        sa.exists()
+        .where(resource_references.c.application_id == step_runs.c.wait_ref)
+        .where(resources.c.id == resource_references.c.resource_id, condition)
+    )
+
+
+_CHILD_ENDED = _child_ended()
+_RESOURCE_OVER = sa.exists().where(
+    resources.c.id == step_runs.c.wait_ref,
+    sa.or_(_SETTLED, _IN_THE_WAY, resources.c.state == ResourceState.TERMINATED.value),
+)
+_APPLICATION_OVER = sa.or_(
+    ~_some_resource(~_SETTLED),
+    sa.and_(
+        _some_resource(_IN_THE_WAY),
+        ~_some_resource(resources.c.state.in_([state.value for state in IN_PROGRESS])),
+    ),
+)
 
 
 def make_ready(tx: Transaction, ids: Iterable[ExecutionId]) -> None:

@@ -6,6 +6,7 @@ moment from which a worker may claim it. It is NULL in rows that are finished an
 `sqlite_autoincrement`: an id is never given twice, as PostgreSQL's sequences promise too.
 """
 
+import sqlalchemy as sa
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
@@ -166,10 +167,17 @@ executions = Table(
     postgresql_with=_ROOM,
 )
 Index(
-    "ix_executions_ready",
+    "ix_executions_queue",
+    executions.c.fair_tag,
+    executions.c.id,
+    sqlite_where=executions.c.state == "pending",
+    postgresql_where=executions.c.state == "pending",
+)
+Index(
+    "ix_executions_due",
     executions.c.ready_at,
-    sqlite_where=executions.c.ready_at.is_not(None),
-    postgresql_where=executions.c.ready_at.is_not(None),
+    sqlite_where=sa.and_(executions.c.ready_at.is_not(None), executions.c.state != "pending"),
+    postgresql_where=sa.and_(executions.c.ready_at.is_not(None), executions.c.state != "pending"),
 )
 Index(
     "ix_executions_running",
@@ -231,7 +239,18 @@ fair_queues = Table(
     metadata,
     Column("key", String, primary_key=True),
     Column("last_tag", Float, nullable=False),
-    comment="Start-time fair queuing: the tag of the newest execution per application; key `*` is the virtual time.",
+    comment="Start-time fair queuing: the tag of the newest execution per application or golden path.",
+)
+Index("ix_fair_queues_last_tag", fair_queues.c.last_tag)
+
+platform_facts = Table(
+    "platform_facts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", JsonColumn, nullable=False),
+    _text("reason"),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("changed_by", String, nullable=False),
 )
 
 provider_bundles = Table(

@@ -56,9 +56,17 @@ def _now_sqlite(_element: object, _compiler: object, **_options: object) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
 
+def sqlite_time(moment: datetime) -> str:
+    """The text that SQLite keeps for a moment, for statements that bypass SQLAlchemy's types."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def dump_json(value: object) -> str:
     """Compact JSON; keys keep their order."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def load_json(text: str | bytes) -> Any:

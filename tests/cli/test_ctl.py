@@ -1,12 +1,16 @@
 """innominatus-ctl against a real server."""
 
+import shlex
 import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cli import ctl
+from cli import ctl, server
 from cli.exits import EXIT_CODES, exit_code
 from engine.errors import FAMILIES, NotFound
 from tests.support.served import Served, call, clean_environment, run, score
@@ -55,6 +59,25 @@ def test_a_dry_run_writes_nothing_and_its_hash_applies_exactly_that_plan(served:
     assert served.ctl("status", "dry").code == 3
     assert served.ctl("deploy", str(file), "--plan-hash", "0" * 64).code == 4
     assert served.ctl("deploy", str(file), "--plan-hash", done.json["plan_hash"]).code == 0
+
+
+def test_a_dry_run_names_the_whole_command_that_applies_it(served: Served, tmp_path: Path) -> None:
+    folder = tmp_path / "with a blank"
+    folder.mkdir()
+    file = folder / "spec.yaml"
+    file.write_text(score("pasted", more="  extra: {type: thing}\n"))
+    assert served.ctl("deploy", str(file), "-e", "staging", "-w").code == 0
+    file.write_text(score("pasted"))
+    shaped = ("--environment", "staging", "--prune", "--strict")
+    done = served.ctl("deploy", str(file), "--dry-run", "--server", served.url, *shaped)
+    program, *words = shlex.split(done.out.splitlines()[-1])
+    assert program == "innominatus-ctl"
+    assert served.ctl(*words[:-1], "0" * 64).code == 4
+    assert served.ctl(*words, "-w").code == 0
+    left = served.ctl("list-resources", "--app", "pasted", "-e", "staging", "-o", "json").json
+    assert {item["resource_name"] for item in left} == {"db", "workload"}
+    plain = served.ctl("deploy", "-", "--dry-run", stdin=score("piped"))
+    assert shlex.split(plain.out.splitlines()[-1])[:4] == ["innominatus-ctl", "deploy", "-", "--plan-hash"]
 
 
 def test_a_faulty_spec_is_told_with_every_line_and_remedy(served: Served) -> None:
@@ -166,7 +189,8 @@ def test_a_golden_path_runs_with_inputs_of_a_file_and_of_the_line(served: Served
     wrong = served.ctl("run", "greet", "-p", "name=ADA", "-p", "times=many", "-p", "tims=1")
     assert wrong.code == 2
     for word in ("name", "times", "tims"):
-        assert word in wrong.err
+        assert wrong.err.count(f"error: {word}: ") == 1
+    assert wrong.err.count("whole number") == 1
     assert served.ctl("run", "greet", "-p", "name").code == 2
 
 
@@ -225,3 +249,22 @@ def test_the_program_ends_with_the_exit_code(served: Served) -> None:
     assert run("cli.ctl", "list", env=env).code == 0
     assert run("cli.ctl", "status", "nobody", env=env).code == 3
     assert "Exit codes" in run("cli.ctl", "--help").out
+
+
+@pytest.mark.parametrize(("program", "main"), [("innominatus", server.main), ("innominatus-ctl", ctl.main)])
+def test_the_version_is_that_of_the_installed_package(program: str, main: Callable[[], None]) -> None:
+    done = call(main, "--version")
+    assert (done.code, done.out) == (0, f"{program} {version('innominatus')}\n")
+
+
+@pytest.mark.parametrize("module", ["cli.ctl", "cli.server"])
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_version_and_help_import_nothing_heavy(module: str, option: str) -> None:
+    heavy = ("pydantic", "sqlalchemy", "mcp", "fastapi", "httpx2", "yaml", "rich", "structlog")
+    script = (
+        f"import sys, atexit; sys.argv = ['x', '{option}']\n"
+        f"atexit.register(lambda: print([name for name in {heavy} if name in sys.modules]))\n"
+        f"from {module} import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -4,13 +4,11 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 from cli import ctl, live, server
-from tests.support.served import Done, Served, call, clean_environment, run, start
+from tests.support.served import Done, Served, call, run, start
+from tests.support.stdio_client import Client
 
 
 def innominatus(*args: str, **env: str) -> Done:
@@ -77,6 +75,19 @@ def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path) -> None:
     assert innominatus("serve", "--data-dir", str(tmp_path), INNOMINATUS_LOG_LEVEL="LOUD").code == 2
 
 
+def test_invalid_providers_are_told_once(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "provider.yaml").write_text("apiVersion: v1\nkind: Provider\nmetdata: {}\n")
+    folders = f"{tmp_path / 'broken'}:{tmp_path / 'absent'}"
+    done = run(
+        "cli.server", "serve", "--port", "0", "--data-dir", str(tmp_path / "d"), env={"INNOMINATUS_PROVIDERS": folders}
+    )
+    assert done.code == 2
+    assert done.err.count("metdata: ") == 1
+    assert done.err.count("There is no such folder") == 1
+    assert "problems." in done.err.splitlines()[0]
+
+
 def test_sigint_stops_cleanly_and_a_killed_server_leaves_nothing_in_the_way(tmp_path: Path, provider: Path) -> None:
     first = start(
         tmp_path / "data", "--show-token", INNOMINATUS_PROVIDERS=str(provider), INNOMINATUS_API_TOKEN="chosen-token"
@@ -101,44 +112,6 @@ def test_serve_json_of_nonsense_is_no_server(tmp_path: Path) -> None:
     assert live.find(tmp_path) == live.Live(os.getpid(), "http://127.0.0.1:1")
     live.withdraw(tmp_path)
     assert live.find(tmp_path) is None
-
-
-class Client:
-    """A client on the stdin and stdout of `innominatus mcp`."""
-
-    def __init__(self, data_dir: Path, *args: str, **env: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli.server", "mcp", "--data-dir", str(data_dir), *args],
-            env=clean_environment(**env),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._number = 0
-        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-        assert self.ask("initialize", hello)["serverInfo"]["name"] == "innominatus"
-        self._send({"method": "notifications/initialized"})
-
-    def ask(self, method: str, params: dict[str, Any]) -> Any:
-        self._number += 1
-        self._send({"id": self._number, "method": method, "params": params})
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())["result"]
-
-    def tools(self) -> int:
-        return len(self.ask("tools/list", {})["tools"])
-
-    def leave(self) -> int:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-        return self.process.wait(30)
-
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
-        self.process.stdin.flush()
 
 
 def test_mcp_forwards_to_the_engine_that_holds_the_data_directory(served: Served) -> None:

@@ -7,7 +7,7 @@ import pytest
 from engine.domain.values import ExecutionId
 from engine.services import executions
 from engine.store.database import Store
-from tests.support.platforms import ME, House, build_platform
+from tests.support.platforms import ME, House, build_platform, running_platform
 from tests.support.providers import kind, script, values, workflow, write_provider
 
 DIR = [{"name": "dir", "type": "string", "required": True}]
@@ -124,6 +124,16 @@ def test_a_submitted_spec_is_waited_for_until_all_of_it_stands(house: House) -> 
     assert (done.state, done.outputs.values) == ("succeeded", {"done": True}), done.error
     assert {house.resource(key).state for key in house.resources() if "blog" in key} == {"active"}
     assert len([key for key in house.resources() if "blog" in key]) == 2
+
+
+def test_a_spec_that_changes_nothing_is_not_waited_for(store: Store, tmp_path: Path) -> None:
+    provider = write_provider(tmp_path / "team", golden=GOLDEN, kinds=KINDS, workflows=WORKFLOWS)
+    with running_platform(store, tmp_path, [provider], sweep_seconds=3600.0) as house:
+        assert house.run("make-app", name="blog").state == "succeeded"
+        stands = house.resources()
+        again = house.run("make-app", name="blog")
+        assert (again.state, again.outputs.values) == ("succeeded", {"done": True}), again.error
+        assert house.resources() == stands
 
 
 def test_a_resource_whose_workflow_asks_for_itself_fails_instead_of_waiting_for_ever(house: House) -> None:

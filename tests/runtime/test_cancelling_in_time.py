@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,11 @@ class Attack:
     told: list[str] = field(default_factory=list[str])
     beside: threading.Thread | None = None
 
-    def found(self) -> ExecutionId | None:
+    def found(self, *, alive: bool = False) -> ExecutionId | None:
+        """The run once there is one; with `alive`, only until it has ended."""
+        where = " and state in ('pending', 'running', 'waiting')" if alive else ""
         with self.door.store.read() as tx:
-            value = tx.connection.execute(sa.text(self.query)).scalar()
+            value = tx.connection.execute(sa.text(self.query + where)).scalar()
         return None if value is None else ExecutionId(value)
 
     def cancel(self, execution_id: ExecutionId) -> None:
@@ -65,7 +68,7 @@ class Attack:
     @contextmanager
     def commit(self) -> Generator[Callable[[], None]]:
         """Around one commit of the journal; what is yielded is called within it."""
-        run = self.found()
+        run = self.found(alive=True)
         target = run if self.commits == self.number else None
 
         def within() -> None:
@@ -88,20 +91,39 @@ class Attack:
 
 
 class Watched(Store):
-    """A store whose journal is attacked."""
+    """A store whose engine is attacked in what it writes for its runs."""
 
     attack: Attack | None = None
 
+    def __init__(self, plain: Store, *, watcher: "Watched | None" = None) -> None:
+        super().__init__(plain.engine, plain.sealer)
+        self._plain = plain
+        self._watcher = watcher
+
+    @cached_property
+    def by_keys(self) -> Store:
+        return Watched(self._plain.by_keys, watcher=self)
+
     @contextmanager
     def begin(self) -> Generator[Transaction]:
-        attack = self.attack
-        if attack is None or threading.current_thread().name != "journal":
-            with super().begin() as tx:
-                yield tx
-            return
-        with attack.commit() as within, super().begin() as tx:
+        with self._attacked() as within, self._plain.begin() as tx:
             yield tx
             within()
+
+    @contextmanager
+    def single(self) -> Generator[Transaction]:
+        with self._attacked() as within, self._plain.single() as tx:
+            yield tx
+            within()
+
+    @contextmanager
+    def _attacked(self) -> Generator[Callable[[], None]]:
+        attack = self._watcher.attack if self._watcher else None
+        if attack is None or threading.current_thread().name == "heartbeat":
+            yield lambda: None
+        else:
+            with attack.commit() as within:
+                yield within
 
 
 @dataclass(frozen=True)
@@ -147,8 +169,8 @@ class Scene:
 def scene(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Scene]:
     provider = write_provider(tmp_path / "team", kinds=KINDS, workflows=WORKFLOWS, golden=GOLDEN)
     plain, other = open_store(database_url), open_store(database_url)
-    store = Watched(plain.engine, plain.sealer)
-    with running_platform(store, tmp_path, [provider]) as house:
+    store = Watched(plain)
+    with running_platform(store, tmp_path, [provider], sweep_seconds=0.1) as house:
         door = replace(house.platform, store=other)
         yield Scene(house, store, door if request.param == "this process" else replace(door, signals=Relay()))
     other.close()
@@ -161,7 +183,7 @@ def test_a_golden_path_ends_in_one_state_and_a_retry_completes_it(scene: Scene, 
 
     def query(_count: int) -> str:
         known = max((event.execution_id or 0 for event in house.events()), default=0)
-        return f"select min(id) from executions where workflow = '{path}' and id > {known}"
+        return f"select id from executions where workflow = '{path}' and parent_id is null and id > {known}"
 
     for _, ended in scene.ends(query, lambda _: house.execute(path)):
         if ended.state == "cancelled":

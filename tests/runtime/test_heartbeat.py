@@ -10,7 +10,7 @@ from engine.store.database import Store
 
 
 def test_a_fresh_claim_has_its_whole_lease_though_the_last_beat_is_long_ago(store: Store) -> None:
-    claimer = Claimer(store, worker="me", threads=2, cap=10, lease=30, wake=lambda _count: None)
+    claimer = Claimer(store, worker="me", threads=2, cap=10, lease=30)
     start = iter([time.monotonic() - 86_400])  # the process was stopped for a day, and claims before it beats again
     clock = lambda: next(start, time.monotonic())  # noqa: E731 - only the first look was long ago
     heartbeat = Heartbeat(store, claimer, WardenClient(), worker="me", lease=30, clock=clock)

@@ -22,6 +22,7 @@ from engine.store.database import Store
 from engine.store.executions import NewExecution, queue
 from engine.store.journal import Journal
 from engine.store.records import ExecutionEnded, InputsResolved
+from tests.support.journals import carry
 from tests.support.platforms import ME, House, build_platform, until
 from tests.support.providers import script, values, workflow, write_provider
 
@@ -37,7 +38,7 @@ GOLDEN = {
     ),
     "approved": workflow([{**script("holds", HOLD, idempotent=True), "when": "manual"}], parameters=DIR),
     "wide": workflow([{**script(f"s{i}", BEGUN, idempotent=i >= 8), "needs": list[str]()} for i in range(11)] , parameters=DIR),
-    "poison": workflow([values("first", a=1), values("poison", b=1), values("after", c=1)]),
+    "poison": workflow([values("first", a=1), script("poison", "true"), values("after", c=1)]),
     "poisoned-branch": workflow(
         [
             {**values("poison", b=1), "needs": list[str]()},
@@ -226,31 +227,28 @@ def nobody(_type: str, _operation: Operation, /, *, recorded: str = "") -> None:
 @pytest.fixture
 def journal(store: Store) -> Iterator[Journal[Held]]:
     made = Journal[Held](store, choose=nobody, refill=Idle(), woken=lambda _count: None, lost=lambda: None)
-    made.start()
     yield made
     made.stop()
 
 
 def test_the_number_of_a_refused_record_goes_to_the_next(store: Store, journal: Journal[Held]) -> None:
     execution = claimed(store)
-    ledger = Ledger(journal, execution, Token())
+    ledger = Ledger(execution, Token())
     with pytest.raises(Exception, match="too large"):
-        ledger.write(InputsResolved(Outputs(), 2**70))
+        carry(journal, ledger.write(InputsResolved(Outputs(), 2**70)))
     assert ledger.pending == ()
-    ledger.write(InputsResolved(Outputs(), 1))
-    ledger.write(ExecutionEnded(ExecutionState.SUCCEEDED))
+    carry(journal, ledger.write(InputsResolved(Outputs(), 1)))
+    carry(journal, ledger.write(ExecutionEnded(ExecutionState.SUCCEEDED)))
     with store.read() as tx:
         assert tx.connection.execute(sa.text("select state, sequence from executions")).one() == ("succeeded", 2)
 
 
-def test_a_word_that_comes_after_the_journal_has_stopped_gives_the_execution_back(
-    store: Store, journal: Journal[Held]
-) -> None:
+def test_a_word_that_cannot_be_written_as_the_engine_stops_gives_the_execution_back(store: Store) -> None:
     token = Token()
-    ledger = Ledger(journal, claimed(store), token)
-    journal.stop()
+    writing = Ledger(claimed(store), token).write(InputsResolved(Outputs(), 1))
+    next(writing)
     with pytest.raises(Abandoned) as left:
-        ledger.write(InputsResolved(Outputs(), 1))
+        writing.throw(Unavailable("The database is away and the engine is stopping.", code="stopping"))
     assert left.value.give_back
     assert isinstance(left.value.__cause__, Unavailable)
     assert token.reason is StopReason.STOPPING
@@ -258,8 +256,8 @@ def test_a_word_that_comes_after_the_journal_has_stopped_gives_the_execution_bac
 
 def test_a_word_under_an_old_fence_is_refused_and_nothing_more_is_written(store: Store, journal: Journal[Held]) -> None:
     token = Token()
-    ledger = Ledger(journal, replace(claimed(store), fence=0), token)
+    ledger = Ledger(replace(claimed(store), fence=0), token)
     for _ in range(2):
         with pytest.raises(Abandoned):
-            ledger.write(InputsResolved(Outputs(), 1))
+            carry(journal, ledger.write(InputsResolved(Outputs(), 1)))
     assert token.reason is StopReason.LEASE_LOST

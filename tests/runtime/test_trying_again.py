@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from tests.support.platforms import House
-from tests.support.providers import script, values, workflow
+import pytest
+
+from engine.domain.values import ExecutionId
+from engine.store.database import Store
+from tests.support.platforms import House, running_platform
+from tests.support.providers import script, values, workflow, write_provider
 
 DIR = [{"name": "dir", "type": "string", "required": True}]
 COUNT = 'echo x >> "$PARAM_DIR/tries"; [ $(wc -l < "$PARAM_DIR/tries") -ge %d ] || exit %d'
@@ -14,6 +18,8 @@ GOLDEN = {
     ),
     "gives-up": workflow([script("flaky", COUNT % (9, 1), retry={"max": 2, "backoff": "10ms"})], parameters=DIR),
     "says-later": workflow([script("later", COUNT % (2, 75), retry={"max": 1, "backoff": "10ms"})], parameters=DIR),
+    "soon": workflow([script("soon", COUNT % (2, 1), retry={"max": 1, "backoff": "500ms"})], parameters=DIR),
+    "later": workflow([script("later", COUNT % (2, 1), retry={"max": 1, "backoff": "1s"})], parameters=DIR),
     "once": workflow([script("fails", COUNT % (9, 1))], parameters=DIR),
     "wrong-config": workflow(
         [
@@ -45,6 +51,18 @@ def test_a_step_is_tried_again_after_a_pause_that_doubles(house: House, tmp_path
     assert ends[0] is not None and ends[1] is not None and ends[2] is not None  # noqa: PT018 - for the type checker
     assert (ends[1] - ends[0]).total_seconds() >= 0.1
     assert (ends[2] - ends[1]).total_seconds() >= 0.2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_every_pause_ends_by_itself_when_several_sleep(store: Store, tmp_path: Path) -> None:
+    provider = write_provider(tmp_path / "team", golden=GOLDEN)
+    with running_platform(store, tmp_path, [provider], sweep_seconds=3600.0) as house:
+        started: list[ExecutionId] = []
+        for name in ("soon", "later"):
+            (tmp_path / name).mkdir()
+            started.append(house.execute(name, dir=str(tmp_path / name)))
+            house.step_in(started[-1], name, "waiting")
+        assert [house.ended(one).state for one in started] == ["succeeded", "succeeded"]
 
 
 def test_when_every_try_failed_the_last_one_says_why(house: House, tmp_path: Path) -> None:

@@ -374,6 +374,7 @@ def test_changed_outputs_reach_those_that_read_them(house: House) -> None:
     assert made.plan is not None
     reader = next(item for item in made.plan.items if item.name == "reader")
     assert reader.known_after_apply == ("note (from `resources.db`)",)
+    assert reader.reason == "may be updated: it reads outputs of `database/shop.db`, which is updated"
     house.rest()
     assert house.resources("shop")["reader"].outputs["seen"] == "2"
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from engine.domain.values import Actor, ActorKind
+from engine.domain.values import Actor, ActorKind, JsonObject
 from engine.errors import Conflict, Invalid, NotFound
-from engine.services import applications
+from engine.services import applications, executions
 from engine.services.applications import Submission
 from tests.services.conftest import ME, Build
 from tests.support.score import score
@@ -92,6 +92,35 @@ def test_every_problem_of_a_spec_is_told_at_once_with_the_nearest_type(build: Bu
     assert {"resources.bad.params.size", "resources.bad.params.colour", "resources.other"} <= set(told)
     assert all(problem.line for problem in told.values())
     assert house.row_counts()["applications"] == 0
+
+
+def test_an_output_that_nobody_gives_is_told_before_anything_is_made(build: Build) -> None:
+    house = build(engine=False)
+    empty = house.row_counts()
+    reader = {"type": "cache", "params": {"note": "${resources.db.seeen}"}}
+    source = score(variables={"KEY": "k=${resources.db.kye}"}, db="database", reader=reader)
+    lines = source.splitlines()
+    for ask in (house.plan, house.submit):
+        with pytest.raises(Invalid) as refused:
+            ask(source)
+        assert refused.value.code == "unknown_output"
+        told = {problem.path: problem for problem in refused.value.problems}
+        assert set(told) == {"containers.main.variables.KEY", "resources.reader.params.note"}
+        assert [problem.fix for problem in told.values()] == [
+            "did you mean `${resources.db.key}`?",
+            "did you mean `${resources.db.seen}`?",
+        ]
+        assert all("${resources.db" in lines[problem.line - 1] for problem in told.values())
+    assert house.row_counts() == empty
+
+
+def test_a_requested_resource_reads_only_what_is_given(build: Build) -> None:
+    house = build(engine=False)
+    house.submit(score(db="database"))
+    wanted: JsonObject = {"app_name": "shop", "resource_name": "extra", "note": "${resources.db.hsot}"}
+    with pytest.raises(Invalid) as refused:
+        executions.execute(house.platform, ME, "make-gated", wanted)
+    assert [problem.path for problem in refused.value.problems] == ["resources.extra.params.note"]
 
 
 def test_cycles_are_named(build: Build) -> None:

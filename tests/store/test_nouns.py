@@ -1,5 +1,6 @@
 """Applications, specs and the graph as the store keeps them."""
 
+import re
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from sqlalchemy import event
 from engine.domain.application import Application
 from engine.domain.graph import EdgeKind, NodeKind
 from engine.errors import Unavailable
-from engine.store import applications, graph
+from engine.store import applications, claims, graph
 from engine.store.database import Store
 from engine.store.tables import executions, graph_edges, metadata
 from tests.support.platforms_by_hand import by_hand, reads, spec
@@ -118,12 +119,13 @@ def test_the_claim_finds_what_is_ready_by_its_partial_index(store: Store) -> Non
         tx.connection.exec_driver_sql("ANALYZE")
     explain = "EXPLAIN " if store.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
     with store.read() as tx:
-        query = sa.text(explain + "select id from executions where ready_at <= :now order by fair_tag, id limit 8")
-        plan = "\n".join(str(tuple(row)) for row in tx.connection.execute(query, {"now": "2999-01-01"}))
-        count = sa.text(explain + "select fair_key, count(*) from executions where state = 'running' group by fair_key")
-        running = "\n".join(str(tuple(row)) for row in tx.connection.execute(count))
-    assert "ix_executions_ready" in plan
-    assert "ix_executions_running" in running
+        query = claims.candidates(tx, limit=8, cap=3, busy=(), take_over=True)
+        text = query.compile(store.engine, compile_kwargs={"literal_binds": True})
+        found = tx.connection.exec_driver_sql(explain + str(text).replace("%", "%%"))
+        plan = "\n".join(str(tuple(row)) for row in found)
+    for index in ("ix_executions_queue", "ix_executions_due", "ix_executions_running"):
+        assert index in plan
+    assert not re.search(r"Seq Scan on executions|SCAN executions(?! USING)", plan), plan
 
 
 def test_a_spec_of_the_greatest_size_is_taken_in(store: Store, tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """Who waits for a resource or an application learns of every end it can come to, and sleeps until then."""
 
-from datetime import timedelta
+import itertools
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from engine.domain.execution import WaitKind
+from engine.domain.resource import AWAITS_TURN, ResourceState
 from engine.domain.runs import Execution
+from engine.runtime import waits
 from engine.services import resources
 from engine.store import claims, executions, repair, steps
 from engine.store.apply import apply_records
@@ -15,6 +17,7 @@ from engine.store.database import Store
 from engine.store.executions import NewExecution
 from engine.store.records import ExecutionWaits, Record, StepStarted, StepWaits
 from engine.store.tables import executions as execution_table
+from engine.store.tables import resources as resource_table
 from engine.store.tables import step_runs
 from tests.support.platforms import ME
 from tests.support.platforms_by_hand import ByHand, by_hand, reads, spec
@@ -25,7 +28,7 @@ def hand(store: Store, tmp_path: Path) -> ByHand:
     return by_hand(store, tmp_path)
 
 
-def waiter(hand: ByHand, kind: WaitKind, ref: int, *, wake_after: float | None = None) -> Execution:
+def waiter(hand: ByHand, kind: WaitKind, ref: int) -> Execution:
     """A golden path that sleeps until `ref` has come to an end."""
     new = NewExecution(provider="p", digest="d", workflow="w", fair_key="run:w", actor="user:me")
     with hand.house.store.begin() as tx:
@@ -33,7 +36,7 @@ def waiter(hand: ByHand, kind: WaitKind, ref: int, *, wake_after: float | None =
     with hand.house.store.begin() as tx:
         (claim,) = claims.claim(tx, worker="w", limit=10, cap=10, lease=3600.0)
     assert claim.execution.id == made
-    wait = StepWaits(0, 1, kind, ref, wake_after=wake_after, memo={"operation": "update"})
+    wait = StepWaits(0, 1, kind, ref, memo={"operation": "update"})
     changes = (StepStarted(0, "wait", "set", 1, 1), wait, ExecutionWaits())
     write(hand, Record(claim.execution, 1, changes))
     return claim.execution
@@ -110,25 +113,73 @@ def test_an_application_that_only_shares_what_ended_is_told_too(hand: ByHand) ->
     assert ready(hand, waiting)
 
 
-def test_a_wait_for_an_application_that_is_not_over_yet_sleeps_on(hand: ByHand) -> None:
+def test_an_application_that_stands_already_is_not_waited_for(hand: ByHand) -> None:
     hand.submit(spec("app", {"aa": "1"}))
-    waiting = waiter(hand, WaitKind.APPLICATION, hand.resource("thing/app.aa").application_id, wake_after=60.0)
+    hand.finish_all()
+    assert ready(hand, waiter(hand, WaitKind.APPLICATION, hand.resource("thing/app.aa").application_id))
+
+
+def test_an_application_that_has_failed_already_is_not_waited_for(hand: ByHand) -> None:
+    hand.submit(spec("app", {"aa": "1"}))
+    hand.end("thing/app.aa", "failed")
+    assert ready(hand, waiter(hand, WaitKind.APPLICATION, hand.resource("thing/app.aa").application_id))
+
+
+def test_a_wait_for_an_application_that_is_not_over_yet_sleeps_on(hand: ByHand) -> None:
+    hand.submit(spec("app", {"aa": "1", "bb": "1"}))
+    waiting = waiter(hand, WaitKind.APPLICATION, hand.resource("thing/app.aa").application_id)
+    hand.sweep()
+    assert not ready(hand, waiting)
+    write(hand, hand.record("thing/app.aa"))
+    assert ready(hand, waiting), "one of its resources has come to rest"
     with hand.house.store.begin() as tx:
-        long_ago = tx.now - timedelta(seconds=1)
-        tx.connection.execute(sa.update(step_runs).values(wake_at=long_ago))
-        tx.connection.execute(
-            sa.update(execution_table).where(execution_table.c.id == waiting.id).values(ready_at=long_ago)
-        )
         (again,) = claims.claim(tx, worker="w", limit=10, cap=10, lease=3600.0)
     assert again.execution.id == waiting.id
     write(hand, Record(again.execution, 2, (ExecutionWaits(),)))
-    assert not ready(hand, waiting)
+    assert not ready(hand, waiting), "it would find that nothing is over, again and again"
     with hand.house.store.read() as tx:
+        assert repair.next_due(tx) is None
+
+
+def test_an_application_that_came_to_rest_untold_is_found_by_the_sweep(hand: ByHand) -> None:
+    hand.submit(spec("app", {"aa": "1"}))
+    hand.end("thing/app.aa")
+    waiting = waiter(hand, WaitKind.APPLICATION, hand.resource("thing/app.aa").application_id)
+    write(hand, hand.record("workload/app"))
+    forget_to_wake(hand, waiting)
+    hand.sweep()
+    assert ready(hand, waiting)
+
+
+def conditions(blocker: int) -> list[dict[str, object]]:
+    """Every way a resource can stand that a wait looks at."""
+    return [
+        {"state": state.value, "pending": pending, "blocked_by": blocked_by, "reason": reason}
+        for state in ResourceState
+        for pending in (None, "update")
+        for blocked_by in (None, blocker)
+        for reason in ("", AWAITS_TURN)
+        if reason == "" or state is ResourceState.FAILED
+    ]
+
+
+@pytest.mark.parametrize("kind", [WaitKind.RESOURCE, WaitKind.APPLICATION])
+def test_who_is_woken_finds_the_wait_over_however_the_resources_stand(hand: ByHand, kind: WaitKind) -> None:
+    hand.submit(spec("app", {"aa": "1"}))
+    one, other = hand.resource("thing/app.aa"), hand.resource("workload/app")
+    ref = one.id if kind is WaitKind.RESOURCE else one.application_id
+    waiting = waiter(hand, kind, ref)
+    told: set[bool] = set()
+    with hand.house.store.begin() as tx:
         (run,) = steps.of_execution(tx, waiting.id)
-        due = repair.next_due(tx)
-    assert run.wake_at is not None
-    assert due is not None
-    assert 3 < due <= 5
+        ways = conditions(one.id)
+        for first, second in itertools.combinations_with_replacement(ways, 2):
+            for rid, way in ((one.id, first), (other.id, second)):
+                tx.connection.execute(sa.update(resource_table).where(resource_table.c.id == rid).values(**way))
+            over = waits.ended(tx, run) is not None
+            assert steps.due_waits(tx, limit=1, only=waiting.id) == [waiting.id] * over, (first, second)
+            told.add(over)
+    assert told == {True, False}
 
 
 def orphan(hand: ByHand, key: str) -> None:

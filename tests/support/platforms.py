@@ -26,11 +26,11 @@ from engine.services import applications, executions, resources
 from engine.services.applications import Submission
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
-from engine.store import bundles, events, schema
+from engine.store import bundles, database, events, schema
 from engine.store import executions as execution_rows
 from engine.store import resources as resource_rows
 from engine.store import steps as step_rows
-from engine.store.database import Store, open_engine
+from engine.store.database import Store
 from engine.store.sealing import Sealer
 from tests.support.postgres import PostgresServer
 
@@ -83,14 +83,14 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 def create_tables(url: str) -> None:
-    engine = open_engine(url, pool_size=1)
+    engine = database.open_engine(url, pool_size=1)
     schema.upgrade(engine)
     engine.dispose()
 
 
 def open_store(url: str, *, pool_size: int = 16) -> Store:
     """A further store on the same database, as another process would have it."""
-    return Store(open_engine(url, pool_size=pool_size), Sealer(KEY))
+    return database.open_store(url, Sealer(KEY), pool_size=pool_size)
 
 
 def settings_for(folder: Path, **changes: object) -> Settings:

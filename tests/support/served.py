@@ -26,6 +26,9 @@ capabilities:
       outputs: [{name: host}, {name: key, secret: true}]
     - type: breaks
       operations: {create: {workflow: break}, delete: {workflow: remove}}
+    - type: stuck
+      operations: {create: {workflow: make}, delete: {workflow: break}}
+      outputs: [{name: host}, {name: key, secret: true}]
     - type: workload
       operations: {create: {workflow: deploy}, update: {workflow: deploy}, delete: {workflow: remove}}
 workflows:

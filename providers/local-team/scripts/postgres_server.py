@@ -74,13 +74,24 @@ class PostgresServer:
                 stop(pid, marker=str(place), sign=sign)
             return bool(pid)
 
+    def folders(self) -> list[Path]:
+        """What `purge` removes: `home`, and what is kept outside of it."""
+        place = self.placed()
+        outside = place is not None and not place.is_relative_to(self.home.resolve())
+        return [self.home, *([place.parent] if place and outside else [])]
+
     def purge(self) -> None:
         """Stop the server and remove its data, also what is kept outside of `home`."""
+        _, *outside = self.folders()
+        for folder in outside:
+            if folder.parent != STAGING / "clusters" and folder.exists():
+                raise Failed(
+                    f"The cluster in `{folder}` belongs to another data directory, of which `{self.home}` is a copy. "
+                    f"Remove `{self.home / 'location'}`, then only the copy is removed."
+                )
         self.stop(sign=signal.SIGQUIT)  # at once: what it would still write is removed anyway
-        place = self.placed()
-        if place:
-            remove_tree(place.parent)
-        remove_tree(self.home)
+        for folder in (*outside, self.home):
+            remove_tree(folder)
 
     def admin_password(self) -> str:
         known = read_text(self.home / "admin-password")

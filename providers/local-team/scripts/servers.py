@@ -23,6 +23,12 @@ def valkey(data: Path) -> ValkeyServer:
     return ValkeyServer(data / "valkey")
 
 
+def status(server: PostgresServer | ValkeyServer) -> dict[str, object]:
+    """Whether it runs and where, and which folders are its own."""
+    pid, port = server.status()
+    return {"pid": pid, "port": port, "folders": [str(folder) for folder in server.folders()]}
+
+
 def perform(command: str, data: Path, *, quick: bool) -> object:
     """One command's answer, as JSON."""
     found = {"postgres": postgres(data, quick=quick), "valkey": valkey(data)}
@@ -32,7 +38,7 @@ def perform(command: str, data: Path, *, quick: bool) -> object:
     if command == "valkey-start":
         return asdict(found["valkey"].start())
     if command == "status":
-        return {name: dict(zip(("pid", "port"), server.status(), strict=True)) for name, server in present.items()}
+        return {name: status(server) for name, server in present.items()}
     if command == "stop":
         return {name: {"stopped": server.stop()} for name, server in present.items()}
     for server in present.values():

@@ -68,6 +68,10 @@ class ValkeyServer:
                 stop(pid, marker=str(self.config), sign=signal.SIGTERM)
             return bool(pid)
 
+    def folders(self) -> list[Path]:
+        """What `purge` removes."""
+        return [self.home]
+
     def purge(self) -> None:
         """Stop the server and remove its data."""
         self.stop()

@@ -1,0 +1,28 @@
+"""How a process that has committed something tells the engines of it: its own, or those of other processes."""
+
+from typing import Protocol
+
+from engine.domain.values import ExecutionId
+
+
+class Sender(Protocol):
+    """A way to the engines of other processes."""
+
+    def send(self) -> None: ...
+
+
+class Elsewhere:
+    """The signals of a process without an engine."""
+
+    def __init__(self, nudges: Sender | None) -> None:
+        self._nudges = nudges
+
+    def nudge(self, count: int = 1) -> None:
+        del count
+        if self._nudges is not None:
+            self._nudges.send()
+
+    def cancel(self, execution_id: ExecutionId) -> None:
+        """Who runs it learns of it with its next heartbeat; one that is queued or asleep is ended by who claims it."""
+        del execution_id
+        self.nudge()

@@ -1,0 +1,130 @@
+"""Which run of this process goes on next, and who writes the records that the runs wait for.
+
+A run holds a thread only while it computes or waits for the world. While it waits for its record to be durable it is
+parked, and the thread carries another one on: a process with hundreds of runs in flight keeps two or three threads
+busy, and a record costs no change of threads.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from engine.runtime.claimer import Claimer, Held
+from engine.runtime.signals import Sender
+from engine.store.journal import Answer, Journal
+from engine.store.records import Record
+
+Carrying = Generator[Record, bool, None]
+"""A run as it is carried on: it hands out a record, and is sent whether its fence still held."""
+_LINGER_SECONDS = 0.05
+"""How long a thread with nothing to do waits for the one that is writing, before it goes back to the pool."""
+
+
+class Turns:
+    """Thread safe. `work` is called by any number of worker threads at once."""
+
+    def __init__(
+        self,
+        journal: Journal[Held],
+        claimer: Claimer,
+        *,
+        begin: Callable[[Held], Carrying],
+        wake: Callable[[], None],
+        others: Sender | None = None,
+    ) -> None:
+        self._journal = journal
+        self._claimer = claimer
+        self._begin = begin
+        self._wake = wake
+        self._others = others
+        self._ready: deque[tuple[Carrying, Answer | None]] = deque()
+        self._condition = threading.Condition()
+        self._awake = 0
+        self._lingering = 0
+
+    def work(self) -> None:
+        """Carry runs on until there is nothing to do for one more thread."""
+        with self._condition:
+            self._awake += 1
+        try:
+            while self._once() or self._linger():
+                pass
+        finally:
+            with self._condition:
+                self._awake -= 1
+
+    def _once(self) -> bool:
+        """Write when at least as much waits for it as can be carried on, so that both go on side by side."""
+        if self._journal.waiting >= max(1, len(self._ready)) and not self._journal.writing:
+            with self.aside(writes=True):
+                if self._journal.flush():
+                    return True
+        try:
+            turn = self._ready.popleft()
+        except IndexError:
+            held = self._claimer.next()
+            if held is None:
+                if self._others is not None and self._claimer.overflows:
+                    self._others.send()
+                return False
+            turn = self._begin(held), None
+        self._carry(*turn)
+        return True
+
+    def _carry(self, run: Carrying, answer: Answer | None) -> None:
+        try:
+            if isinstance(answer, Exception):
+                record = run.throw(answer)
+            else:
+                record = next(run) if answer is None else run.send(answer)
+        except StopIteration:
+            return
+        self._journal.put(record, lambda told: self._answered(run, told))
+
+    def _answered(self, run: Carrying, answer: Answer) -> None:
+        self._ready.append((run, answer))
+        if self._lingering:
+            with self._condition:
+                self._condition.notify()
+
+    def _linger(self) -> bool:
+        """Wait a moment for what another thread is writing; False when nothing came of it."""
+        with self._condition:
+            if self._lingering or not self._journal.writing:
+                return False
+            self._lingering += 1
+            self._awake -= 1
+            try:
+                return self._condition.wait_for(self._left, _LINGER_SECONDS)
+            finally:
+                self._awake += 1
+                self._lingering -= 1
+
+    def _left(self) -> bool:
+        """Whether there is something to do for a thread."""
+        return bool(self._ready) or (self._journal.waiting > 0 and not self._journal.writing)
+
+    @contextmanager
+    def aside(self, *, writes: bool = False) -> Generator[None]:
+        """The calling thread is about to wait for the world: another one sees to what is left meanwhile.
+
+        With `writes` it is what waits to be written that the thread sees to itself.
+        """
+        with self._condition:
+            self._awake -= 1
+            alone = self._awake <= 0
+        if alone and (self._claimer.hopeful or (bool(self._ready) if writes else self._left())):
+            self._rouse()
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._awake += 1
+
+    def _rouse(self) -> None:
+        with self._condition:
+            if self._lingering:
+                self._condition.notify()
+                return
+        self._wake()
