@@ -298,6 +298,7 @@ def resource_type(kind: ResourceType) -> JsonObject:
         "examples": [*kind.examples],
         "protect": [*sorted(kind.protect)],
         "retain": [*sorted(kind.retain)],
+        "local": kind.local,
     }
 
 

@@ -21,7 +21,7 @@ from engine.domain.runs import Execution, StepRun
 from engine.domain.values import Actor, ActorKind, ExecutionId, JsonObject, ResourceId
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import load
-from engine.runtime.engine import Engine, Places
+from engine.runtime.engine import Engine
 from engine.services import deletions, executions, resources, submissions
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
@@ -121,7 +121,6 @@ def build_platform(store: Store, folder: Path, providers: Sequence[Path], **chan
         settings,
         active,
         PlatformRequests(platform),
-        places=Places(folder / "workspaces", folder / "providers"),
         base_environment={"PATH": os.environ.get("PATH", os.defpath)},
     )
     relay.connect(engine)
