@@ -83,17 +83,17 @@ def _written(tx: Transaction, records: Sequence[Record]) -> frozenset[ExecutionI
 
 def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
     """Executions that fall asleep or end, and everything that follows from an end."""
-    for record in records:
-        if any(isinstance(change, ExecutionWaits) for change in record.changes):
-            _sleep(tx, record.execution.id)
+    sleepers = [r.execution.id for r in records if any(isinstance(change, ExecutionWaits) for change in r.changes)]
+    awake = sum(_sleep(tx, execution_id) for execution_id in sleepers)
     ended = [(r.execution, change) for r in records for change in r.changes if isinstance(change, ExecutionEnded)]
     if not ended:
-        return 0
+        return awake
     told = [(execution, change) for execution, change in ended if not _routine(execution, change)]
     events.record(tx, [_event(execution.id, execution, change) for execution, change in told])
     runs = [EndedRun(execution, change.resource) for execution, change in ended if change.resource is not None]
     woken = settle_runs(tx, runs, choose=choose) if runs else 0
-    return woken + steps.wake(tx, WaitKind.EXECUTION, [run.id for run, _ in ended if run.parent_id is not None])
+    woken += steps.wake(tx, WaitKind.EXECUTION, [run.id for run, _ in ended if run.parent_id is not None])
+    return awake + woken
 
 
 def _routine(execution: Execution, change: ExecutionEnded) -> bool:
@@ -112,17 +112,17 @@ def _event(execution_id: ExecutionId, execution: Any, change: ExecutionEnded) ->
     )
 
 
-def _sleep(tx: Transaction, execution_id: ExecutionId) -> None:
-    """Asleep until the earliest timer; at once when what it waits for is over already."""
+def _sleep(tx: Transaction, execution_id: ExecutionId) -> bool:
+    """Asleep until the earliest timer. True when it is ready at once: what it waits for is over already."""
     earliest = (
         sa.select(sa.func.min(step_runs.c.wake_at))
         .where(step_runs.c.execution_id == execution_id, step_runs.c.state == StepState.WAITING.value)
         .scalar_subquery()
     )
     cancelled = sa.case((table.c.cancel_requested, tx.now), else_=earliest)
-    tx.connection.execute(
-        sa.update(table)
-        .where(table.c.id == execution_id)
-        .values(state=ExecutionState.WAITING.value, ready_at=cancelled, worker=None)
-    )
-    steps.make_ready(tx, steps.due_waits(tx, limit=1, only=execution_id))
+    asleep = sa.update(table).where(table.c.id == execution_id)
+    asleep = asleep.values(state=ExecutionState.WAITING.value, ready_at=cancelled, worker=None)
+    wakes_at = tx.connection.execute(asleep.returning(table.c.ready_at)).scalar_one()
+    over = steps.due_waits(tx, limit=1, only=execution_id)
+    steps.make_ready(tx, over)
+    return bool(over) or (wakes_at is not None and wakes_at <= tx.now)
