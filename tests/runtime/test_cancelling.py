@@ -10,8 +10,6 @@ from tests.support.providers import script, values, workflow
 
 DIR = [{"name": "dir", "type": "string", "required": True}]
 SLOW = 'echo $$ >> "$PARAM_DIR/pids"; sleep 60 & echo $! >> "$PARAM_DIR/pids"; wait'
-STUBBORN = """trap '' TERM; echo done=1 >> $INNOMINATUS_OUTPUT; touch "$PARAM_DIR/there"
-while [ ! -e "$PARAM_DIR/go" ]; do sleep 0.02; done; echo effect >> "$PARAM_DIR/effects" """
 
 GOLDEN = {
     "slow": workflow([script("sleeps", SLOW), values("after", a=1)], parameters=DIR),
