@@ -33,7 +33,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 .PHONY: help
 help: ## Explain the targets
 	@echo "innominatus: a platform orchestrator. Try \`make demo\`."
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: .venv/.ready ## Watch a Score spec become a database, a cache and a workload (KEEP=1 leaves it serving)
@@ -73,6 +73,11 @@ docs: .venv/.ready ## Write docs/reference anew from the code
 .PHONY: build
 build: .venv/.ready ## Build the wheel into dist/
 	@$(UV) build --wheel --out-dir dist
+
+.PHONY: compose-env
+compose-env: ## Write .env for docker-compose.yml: passwords and keys made here, once
+	@$(python-is-modern)
+	@"$(PYTHON)" containers/compose_env.py
 
 .PHONY: env
 env: .venv/.ready ## Only prepare the environment (.venv)

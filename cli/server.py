@@ -99,11 +99,20 @@ def worker(
     ] = None,
     processes: Annotated[int, typer.Option(min=1, max=64, help="Processes, each with its own threads.")] = 1,
     data_dir: DataDir = None,
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether so many processes of this machine are at work.")
+    ] = False,
 ) -> None:
     """Run the engine without doors, beside others on one PostgreSQL (INNOMINATUS_DATABASE_URL)."""
+    settings = _settings(data_dir, threads=threads)
+    if check:
+        from cli import pulse
+
+        say(pulse.check(settings.data_dir, processes=processes))
+        return
     from cli import working
 
-    settings = _settings(data_dir, threads=threads)
     given = ["--threads", str(settings.threads), "--data-dir", str(settings.data_dir)]
     working.work(settings, processes=processes, arguments=given)
 

@@ -9,7 +9,7 @@ from types import FrameType
 
 import structlog
 
-from cli import compose, logs
+from cli import compose, logs, pulse
 from engine.config import Settings
 from engine.errors import Invalid
 
@@ -33,9 +33,15 @@ def work(settings: Settings, *, processes: int, arguments: list[str]) -> None:
         _Children(arguments, processes, stop, grace=settings.grace_seconds).run()
         return
     running = compose.start(settings.model_copy(update={"engine": True}))
+    engine = running.engine
+    assert engine is not None
     logger.info("worker.started", threads=settings.threads, redis=bool(settings.redis_url))
     try:
-        stop.wait()
+        with pulse.kept(settings.data_dir) as beat:
+            beat()
+            while not stop.wait(pulse.SECONDS):
+                if not engine.ailing:
+                    beat()
     finally:
         running.close(grace=settings.grace_seconds)
         logger.info("worker.stopped")

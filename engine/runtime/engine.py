@@ -34,6 +34,8 @@ from engine.store.journal import Journal
 
 logger = structlog.get_logger()
 _LOG_FLUSH_SECONDS = 0.5
+_MISSED_SWEEPS = 3
+"""After so many, and a lease more, an engine that has not swept counts as not working."""
 
 
 class Engine:
@@ -101,9 +103,11 @@ class Engine:
             Repeating("logs", self._logs.flush, seconds=_LOG_FLUSH_SECONDS),
         ]
         self._rested = threading.Condition()
+        self._swept = time.monotonic()
 
     def start(self) -> None:
         """Take up whatever is ready, this process's unfinished work of before included."""
+        self._swept = time.monotonic()
         self._warden.start()
         self._queue.start()
         self._alarm.start()
@@ -118,7 +122,11 @@ class Engine:
     def ailing(self) -> str:
         """Why this engine does not work; empty while it does."""
         dead = [thread.name for thread in self._background if not thread.alive]
-        return f"the engine's {' and '.join(dead)} stopped" if dead else ""
+        if dead:
+            return f"the engine's {' and '.join(dead)} stopped"
+        since = time.monotonic() - self._swept
+        patience = _MISSED_SWEEPS * self._settings.sweep_seconds + self._settings.lease_seconds
+        return f"the engine's last whole sweep was {since:.0f} s ago" if since > patience else ""
 
     def nudge(self, count: int = 1) -> None:
         """There may be `count` executions to claim. One thread is woken; it wakes others as they are needed."""
@@ -169,6 +177,7 @@ class Engine:
             self._check_health(older_than=self._settings.health_seconds)
         self._set_alarm()
         self.nudge(max(1, found))
+        self._swept = time.monotonic()
 
     def _check_health(self, *, older_than: float) -> None:
         with self._store.begin() as tx:

@@ -73,3 +73,13 @@ def test_a_step_that_needs_its_providers_files_waits_for_the_database(flaky: Fla
         done = house.ended(execution_id)
         assert (done.state, done.fence) == ("succeeded", 1), done.error
         assert "provider.yaml" in house.log(execution_id)
+
+
+def test_an_engine_that_cannot_sweep_says_so_until_it_can(flaky: Flaky, tmp_path: Path) -> None:
+    provider = write_provider(tmp_path / "p", golden={"chain": workflow([values("a", a=1)])})
+    with running_platform(flaky, tmp_path, [provider], sweep_seconds=0.05, lease_seconds=0.5) as house:
+        assert not house.engine.ailing
+        flaky.failures = 1_000_000
+        until(lambda: "last whole sweep" in house.engine.ailing)
+        flaky.failures = 0
+        until(lambda: not house.engine.ailing)
