@@ -28,6 +28,7 @@ def add_log(tx: Transaction, rows: Sequence[tuple[ExecutionId, int, int, int, st
         for execution_id, position, attempt, chunk, text in rows
     ]
     tx.connection.execute(insert(tx, step_logs).on_conflict_do_nothing(), values)
+    tx.touched.update(row[0] for row in rows)
 
 
 def logs(tx: Transaction, execution_id: ExecutionId) -> dict[tuple[int, int], str]:
