@@ -1,8 +1,8 @@
 """Prometheus metrics. Requests are counted here; everything else is read from the database when it is asked for."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.domain.event import BEGINNING
 from engine.services import overview
 from engine.services.platform import Platform
 
@@ -19,7 +20,6 @@ logger = structlog.get_logger()
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FINAL = ("succeeded", "failed", "cancelled")
-_SETTLE_SECONDS = 60.0
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 45)
 
 
@@ -80,29 +80,18 @@ class Counting:
 
 
 class EventTotals:
-    """How many events of each kind there ever were, without counting all of them at each scrape.
+    """How many events of each kind there ever were, each counted once: what is final is not counted again."""
 
-    What was there at a scrape a minute ago is counted once: by now every transaction of then has ended, so no event
-    with a lower id can still appear.
-    """
-
-    def __init__(self, platform: Platform, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._clock = clock
         self._settled = Counter[str]()
-        self._checkpoint = 0
-        self._seen = deque[tuple[float, int]]()
+        self._reached = BEGINNING
 
     def now(self) -> Counter[str]:
-        while self._seen and self._seen[0][0] <= self._clock() - _SETTLE_SECONDS:
-            _, newest = self._seen.popleft()
-            counted, _ = overview.events_between(self._platform, self._checkpoint, newest)
-            self._settled.update(counted)
-            self._checkpoint = newest
-        recent, newest = overview.events_between(self._platform, self._checkpoint)
-        if not self._seen or self._seen[-1][1] < newest:
-            self._seen.append((self._clock(), newest))
-        return self._settled + Counter(recent)
+        found = overview.events_since(self._platform, self._reached)
+        self._settled.update(found.settled)
+        self._reached = found.reached
+        return self._settled + Counter(found.recent)
 
 
 class PlatformCollector(Collector):

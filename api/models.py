@@ -119,6 +119,7 @@ class Transition(Model):
 class Event(Transition):
     application_id: int | None
     resource_id: int | None
+    position: str = Field(description="Its place in the timeline: `after` and `Last-Event-ID` take it.")
 
 
 class ResourceDetails(Resource):

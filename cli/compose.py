@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
+import structlog
+
 from cli import data_dir, live, waiting
 from engine.config import Settings
 from engine.domain.provider import Registry
@@ -12,14 +14,16 @@ from engine.errors import Conflict, Unavailable
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import default_folders, load
 from engine.runtime.engine import Engine
+from engine.runtime.far_hints import FarHints
 from engine.runtime.queue import Nudges
 from engine.runtime.signals import Elsewhere, Sender
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
-from engine.store import bundles, database, facts, schema
+from engine.store import bundles, database, events, facts, schema
 from engine.store.database import Store
 from engine.store.sealing import Sealer, key_from_file, parse_key
 
+logger = structlog.get_logger()
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
@@ -31,12 +35,15 @@ class Running:
     engine: Engine | None
     nudges: Nudges | None
     lock: IO[str]
+    hints: FarHints | None = None
 
     def close(self, *, grace: float | None = None) -> None:
         if self.engine is not None:
             self.engine.stop(grace=grace)
         if self.nudges is not None:
             self.nudges.stop()
+        if self.hints is not None:
+            self.hints.stop()
         self.platform.store.close()
         self.lock.close()
 
@@ -66,6 +73,10 @@ def open_store(settings: Settings) -> Store:
             schema.upgrade(store.engine)
         with store.begin() as tx:
             facts.check_key(tx)
+            if events.mend_order(tx):
+                logger.info(
+                    "timeline.mended", meaning="the database came from another server; its events keep their order"
+                )
     except BaseException:
         store.close()
         raise
@@ -115,13 +126,20 @@ def _assemble(settings: Settings, lock: IO[str], *, run_engine: bool) -> Running
     relay = Relay()
     platform = Platform(store, settings, providers, relay)
     nudges = Nudges(settings.redis_url) if settings.redis_url else None
+    hints = _far_hints(store, settings.redis_url) if settings.redis_url else None
     engine = _engine(platform, nudges) if run_engine else None
     relay.connect(engine or Elsewhere(nudges))
     if engine is not None:
         engine.start()
     if nudges is not None:
         nudges.start(engine.offer if engine is not None else None)
-    return Running(platform, engine, nudges, lock)
+    return Running(platform, engine, nudges, lock, hints)
+
+
+def _far_hints(store: Store, redis_url: str) -> FarHints:
+    far = FarHints(redis_url, store.hints, platform=store.sealer.fingerprint(b"innominatus hints"))
+    far.start()
+    return far
 
 
 def _engine(platform: Platform, others: Sender | None) -> Engine:

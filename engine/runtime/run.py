@@ -66,6 +66,7 @@ class Run:
         self._rests = Rests(self._progress, self._ledger, bench.requests, self._masker)
         self._ends = Ends(bench, self._progress, self._ledger)
         self._woken: dict[str, Resumed] = {}
+        self._logged: Mapping[tuple[int, int], int] = {}
         self._unclear: dict[str, str] = {}
 
     def go(self) -> Generator[Record, bool, bool]:
@@ -151,6 +152,7 @@ class Run:
         with self._bench.aside(), self._bench.store.read() as tx:
             runs = steps.of_execution(tx, self._execution.id)
             over = {run.name: waits.ended(tx, run) for run in runs if run.state is StepState.WAITING}
+            self._logged = leavings.log_chunks(tx, self._execution.id) if any(over.values()) else {}
         self._woken = {name: resumed for name, resumed in over.items() if resumed is not None}
         running = progress.restore(runs)
         if all(run.execution_attempt < self._execution.attempt for run in runs):
@@ -258,9 +260,9 @@ class Run:
     ) -> Attempt:
         """`left` are the artifacts on record per position."""
         execution = self._execution
-        bound = self._bench.workshop.log_bytes
-        live = 0 if step.secret_outputs else bound // 2  # what is secret is known only when the step has said so
-        log = LiveLog(StepLog(bound), live, position, number, self._masker)
+        live = not step.secret_outputs  # what is secret is known only when the step has said so
+        chunks = self._logged.get((position, number), 0)
+        log = LiveLog(StepLog(self._bench.workshop.log_bytes), position, number, self._masker, live, chunks)
         return Attempt(
             execution=execution,
             step=step,

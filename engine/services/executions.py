@@ -21,6 +21,7 @@ from engine.store import events, executions, leavings, resources, steps
 from engine.store.again import transacted
 from engine.store.database import Transaction
 from engine.store.executions import NewExecution
+from engine.store.hints import of_execution
 
 _LONGEST_WAIT = 45.0
 
@@ -170,14 +171,13 @@ def _existing(tx: Transaction, execution_id: ExecutionId, *, lock: bool = False)
 def wait(platform: Platform, execution_id: ExecutionId, *, seconds: float) -> ExecutionView:
     """The execution as soon as it has ended, or as it stands after `seconds` (45 at most)."""
     deadline = time.monotonic() + min(max(0.0, seconds), _LONGEST_WAIT)
-    pause = 0.005
-    while True:
-        view = get(platform, execution_id)
-        left = deadline - time.monotonic()
-        if view.execution.state in FINAL or left <= 0:
-            return view
-        time.sleep(min(pause, left))
-        pause = min(pause * 1.5, 0.25)
+    with platform.store.hints.bell(of_execution(execution_id)) as bell:
+        while True:
+            view = get(platform, execution_id)
+            left = deadline - time.monotonic()
+            if view.execution.state in FINAL or left <= 0:
+                return view
+            bell.wait(left)
 
 
 def listed(

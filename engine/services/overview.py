@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from engine.domain.event import Position
 from engine.errors import Unavailable
 from engine.services.platform import Platform
 from engine.store import applications, events, executions, facts, resources
+from engine.store.events import Tally
 
 logger = structlog.get_logger()
 
@@ -38,10 +40,10 @@ def of_platform(platform: Platform) -> Overview:
         )
 
 
-def events_between(platform: Platform, after: int, up_to: int | None = None) -> tuple[dict[str, int], int]:
-    """How many events of each kind have an id above `after` (and not above `up_to`), and the newest id counted."""
+def events_since(platform: Platform, after: Position) -> Tally:
+    """How many events of each kind stand behind `after`."""
     with platform.store.read() as tx:
-        return events.tally(tx, after=after, up_to=up_to)
+        return events.tally(tx, after=after)
 
 
 def check_database(platform: Platform) -> None:

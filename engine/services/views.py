@@ -151,7 +151,8 @@ def event(fact: Event) -> JsonObject:
 
 def timeline_event(fact: Event) -> JsonObject:
     """An event where it stands alone: with what it is about."""
-    return {**event(fact), "application_id": fact.application_id, "resource_id": fact.resource_id}
+    about: JsonObject = {"application_id": fact.application_id, "resource_id": fact.resource_id}
+    return {**event(fact), **about, "position": str(fact.position)}
 
 
 def spec_version(found: SubmittedVersion) -> JsonObject:

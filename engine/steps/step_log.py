@@ -48,9 +48,13 @@ class StepLog:
             first_of_tail = self._count - len(self._tail) + 1
             return [*enumerate(self._head, 1), *enumerate(self._tail, first_of_tail)]
 
-    def take(self) -> list[tuple[int, str]]:
-        """The kept lines that are new since the last `take`."""
-        kept = self.lines()
+    def take(self, *, head: bool = False) -> list[tuple[int, str]]:
+        """The kept lines that are new since the last `take`; with `head` those of the first half, which stay kept."""
+        if head:
+            with self._lock:
+                kept = [*enumerate(self._head[self._taken :], self._taken + 1)]
+        else:
+            kept = self.lines()
         new = [(number, line) for number, line in kept if number > self._taken]
         self._taken = max((number for number, _ in kept), default=self._taken)
         return new

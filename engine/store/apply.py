@@ -44,6 +44,7 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
     """Apply a batch that holds at most one record per execution."""
     folded = fold(tx, records)
     ours = journal_sql.write(tx, folded)
+    tx.touched.update(ours)
     written = _written(tx, [record for record in records if record.execution.id not in ours])
     live = sorted((r for r in records if r.execution.id in ours), key=lambda record: record.execution.id)
     leavings.add_log(tx, [log for log in folded.logs if log[0] in ours])

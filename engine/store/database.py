@@ -16,6 +16,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from engine.domain.values import ExecutionId
+from engine.store.hints import EVENTS, Hints, Topic, of_application, of_execution
 from engine.store.sealing import Sealer
 from engine.store.types import database_now
 
@@ -34,6 +36,8 @@ class Transaction:
     before_commit: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     facts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Rows of the timeline that `before_commit` writes."""
+    touched: set[ExecutionId] = field(default_factory=set[ExecutionId])
+    """Executions with news that leave no row in the timeline: steps, logs."""
 
     @cached_property
     def now(self) -> datetime:
@@ -50,13 +54,28 @@ class Transaction:
     def postgresql(self) -> bool:
         return self.connection.dialect.name == "postgresql"
 
+    @property
+    def news(self) -> set[Topic]:
+        """What those who listen will want to look at once this is committed."""
+        found = {of_execution(execution_id) for execution_id in self.touched}
+        for fact in self.facts:
+            found.add(EVENTS)
+            if fact["execution_id"] is not None:
+                found.add(of_execution(fact["execution_id"]))
+            if fact["application_id"] is not None:
+                found.add(of_application(fact["application_id"]))
+        return found
+
 
 class Store:
     """The database. On SQLite all writers of the process take turns on one lock: SQLite has one writer anyway."""
 
-    def __init__(self, engine: Engine, sealer: Sealer, *, by_keys: Engine | None = None) -> None:
+    def __init__(
+        self, engine: Engine, sealer: Sealer, *, by_keys: Engine | None = None, hints: Hints | None = None
+    ) -> None:
         self.engine = engine
         self.sealer = sealer
+        self.hints = hints or Hints(alone=engine.dialect.name == "sqlite")
         self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._readers = engine.execution_options(innominatus_read_only=True)
         self._by_keys = by_keys
@@ -70,7 +89,7 @@ class Store:
         """
         if self._by_keys is None:
             return self
-        store = Store(self._by_keys, self.sealer)
+        store = Store(self._by_keys, self.sealer, hints=self.hints)
         store._single = self._by_keys.execution_options(isolation_level="AUTOCOMMIT")
         return store
 
@@ -82,6 +101,7 @@ class Store:
             yield transaction
             for call in transaction.before_commit:
                 call()
+        self._hint(transaction)
 
     @contextmanager
     def single(self) -> Generator[Transaction]:
@@ -91,7 +111,13 @@ class Store:
                 yield transaction
         else:
             with self._single.connect() as connection:
-                yield Transaction(connection, self.sealer)
+                transaction = Transaction(connection, self.sealer)
+                yield transaction
+            self._hint(transaction)
+
+    def _hint(self, transaction: Transaction) -> None:
+        if (transaction.facts or transaction.touched) and self.hints.wanted:
+            self.hints.tell(transaction.news)
 
     @contextmanager
     def read(self) -> Generator[Transaction]:

@@ -25,9 +25,17 @@ def add_log(tx: Transaction, rows: Sequence[tuple[ExecutionId, int, int, int, st
             "text_sealed": tx.sealer.seal(text.encode(), _LOG),
             "written_at": tx.now,
         }
-        for execution_id, position, attempt, chunk, text in rows
+        for execution_id, position, attempt, chunk, text in sorted(rows, key=lambda row: row[:4])
     ]
     tx.connection.execute(insert(tx, step_logs).on_conflict_do_nothing(), values)
+    tx.touched.update(row[0] for row in rows)
+
+
+def log_chunks(tx: Transaction, execution_id: ExecutionId) -> dict[tuple[int, int], int]:
+    """The number of the last chunk per (position, attempt)."""
+    place = (step_logs.c.position, step_logs.c.attempt)
+    query = sa.select(*place, sa.func.max(step_logs.c.chunk)).where(step_logs.c.execution_id == execution_id)
+    return {(row[0], row[1]): row[2] for row in tx.connection.execute(query.group_by(*place))}
 
 
 def logs(tx: Transaction, execution_id: ExecutionId) -> dict[tuple[int, int], str]:

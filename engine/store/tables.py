@@ -8,6 +8,7 @@ moment from which a worker may claim it. It is NULL in rows that are finished an
 
 import sqlalchemy as sa
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from engine.store.types import Identity, JsonColumn, Sealed, String, UtcDateTime
+from engine.store.types import Identity, JsonColumn, Sealed, String, UtcDateTime, current_xact
 
 metadata = MetaData(
     naming_convention={
@@ -320,12 +321,15 @@ events = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("kind", String, nullable=False),
     Column("actor", String, nullable=False),
-    Column("application_id", Identity, index=True),
+    Column("application_id", Identity),
     Column("resource_id", Identity, index=True),
     Column("execution_id", Identity, index=True),
     Column("data", JsonColumn, nullable=False),
+    Column("xact", BigInteger, nullable=False, server_default=current_xact()),  # pyright: ignore[reportArgumentType] - any clause will do
     sqlite_autoincrement=True,
 )
+Index("ix_events_order", events.c.xact, events.c.id)
+Index("ix_events_application_order", events.c.application_id, events.c.xact, events.c.id)
 
 idempotency_keys = Table(
     "idempotency_keys",

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import TypeDecorator
 
 Identity = BigInteger().with_variant(Integer(), "sqlite")
@@ -54,6 +54,22 @@ def _now_postgresql(_element: object, _compiler: object, **_options: object) -> 
 @compiles(database_now, "sqlite")
 def _now_sqlite(_element: object, _compiler: object, **_options: object) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+class current_xact(ClauseElement):  # noqa: N801 - reads as SQL
+    """Default of a column: the transaction that writes the row; 0 on SQLite, whose one writer needs no such mark."""
+
+    inherit_cache = True
+
+
+@compiles(current_xact, "postgresql")
+def _xact_postgresql(_element: object, _compiler: object, **_options: object) -> str:
+    return "(pg_current_xact_id()::text)::bigint"
+
+
+@compiles(current_xact, "sqlite")
+def _xact_sqlite(_element: object, _compiler: object, **_options: object) -> str:
+    return "0"
 
 
 def sqlite_time(moment: datetime) -> str:
