@@ -20,7 +20,7 @@ Types = Annotated[
     ),
 ]
 Place = Annotated[
-    str, Query(pattern=r"^([0-9]{1,19}-)?[0-9]{0,19}$", description="Only what follows this `position`, or this id.")
+    str, Query(pattern=r"^([0-9]{1,18}-)?[0-9]{0,18}$", description="Only what follows this `position`, or this id.")
 ]
 
 
@@ -36,7 +36,7 @@ def list_events(
     types: Types = "",
     after: Place = "",
     cursor: Annotated[
-        str, Query(pattern=r"^([0-9]{1,19}-)?[0-9]{0,19}$", description="`next_cursor` of the page before.")
+        str, Query(pattern=r"^([0-9]{1,18}-)?[0-9]{0,18}$", description="`next_cursor` of the page before.")
     ] = "",
     limit: Limit = 100,
     *,
