@@ -18,7 +18,7 @@ import redis
 from psycopg import sql
 
 from cli import ctl
-from tests.support import compose
+from tests.support import compose, tls
 from tests.support.compose import Service
 from tests.support.platforms import until
 from tests.support.postgres import PostgresServer
@@ -195,8 +195,10 @@ def test_a_wrong_password_of_redis_is_told_and_the_work_is_done(stack: Stack) ->
     like_the_image(stack.postgres, stack.service("postgres").environment)
     assert stack.service("migrate").run() == 0
     stack.healthy(redis_server)
-    api, worker = stack.start("api", REDIS_PASSWORD="mistaken"), stack.start("worker", REDIS_PASSWORD="mistaken")
+    api = stack.start("api", REDIS_PASSWORD="mistaken")
+    worker = stack.start("worker", REDIS_PASSWORD="mistaken", WORKER_PROCESSES="2")
     stack.healthy(api)
+    stack.healthy(worker)
     assert "active" in stack.ctl("deploy", "-", "-w", stdin=SPEC)
     assert "redis.away" in api.log
     assert "WRONGPASS" in api.log or "invalid username-password" in api.log
@@ -227,3 +229,44 @@ def test_postgresql_knows_every_option_it_is_given(stack: Stack) -> None:
     helped = subprocess.run([postgres_programs() / "initdb", "--help"], capture_output=True, text=True, check=True)
     for option in service.environment["POSTGRES_INITDB_ARGS"].split():
         assert option.partition("=")[0] in helped.stdout
+
+
+def encrypted(variables: dict[str, str], authority: Path, *, database: int, cache: int) -> dict[str, str]:
+    """The URLs of the how-to, to servers that speak TLS."""
+    password = quote(AWKWARD, safe="")
+    at = f"innominatus:{password}@127.0.0.1:{database}/innominatus"
+    return {
+        **awkward(variables),
+        "INNOMINATUS_DATABASE_URL": f"postgresql+psycopg://{at}?sslmode=verify-full&sslrootcert={authority}",
+        "INNOMINATUS_REDIS_URL": f"rediss://:{password}@127.0.0.1:{cache}/0?ssl_ca_certs={authority}",
+    }
+
+
+def test_tls_and_passwords_in_both_urls_work_and_a_wrong_authority_is_told(stack: Stack) -> None:
+    authority, other = tls.certificate(stack.folder, "ours"), tls.certificate(stack.folder, "other")
+    plain = stack.variables
+    with (
+        tls.front(authority, stack.postgres.server.port, postgres=True) as database,
+        tls.front(authority, stack.valkey_port) as cache,
+    ):
+        stack.variables = encrypted(plain, authority, database=database, cache=cache)
+        redis_server = stack.start("redis")
+        like_the_image(stack.postgres, stack.service("postgres").environment)
+        stack.healthy(redis_server)
+        migrate = stack.service("migrate")
+        assert migrate.run() == 0, migrate.log
+        api, worker = stack.start("api"), stack.start("worker")
+        stack.healthy(api)
+        assert "active" in stack.ctl("deploy", "-", "-w", stdin=SPEC)
+        with redis.Redis(port=stack.valkey_port, password=AWKWARD) as client:
+            assert client.exists("dramatiq:__heartbeats__")
+        assert "redis.away" not in api.log + worker.log
+        for service in (worker, api):
+            assert service.stop() == (0, True), service.log
+
+        stack.variables = encrypted(plain, other, database=database, cache=cache)
+        refused = stack.service("worker")
+        assert refused.run(INNOMINATUS_WAIT_SECONDS="0") == 5
+        assert "certificate verify failed" in refused.log
+        assert AWKWARD not in refused.log
+        assert quote(AWKWARD, safe="") not in refused.log
