@@ -31,6 +31,22 @@ class Figure:
     load: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """CPU seconds so far: of everything, and of the database alone."""
+
+    everything: float
+    database: float
+
+    @classmethod
+    def now(cls, ground: Ground) -> "_Spent":
+        return cls(ground.cpu(), ground.database_cpu())
+
+    def per(self, count: int, before: "_Spent") -> str:
+        whole, database = self.everything - before.everything, self.database - before.database
+        return f"{1000 * whole / count:.2f} ms CPU each (the database's part {1000 * database / count:.2f})"
+
+
 def percentiles(seconds: list[float]) -> str:
     """p50 and p95 in milliseconds."""
     ordered = sorted(seconds)
@@ -51,10 +67,10 @@ def throughput(
         store = platform.platform.store
         new = new_execution(platform, workflow)
         drained(store, new, 200, platform.platform.signals.nudge)
-        spent, began = ground.cpu(), time.perf_counter()
+        before, began = _Spent.now(ground), time.perf_counter()
         drained(store, new, count, platform.platform.signals.nudge)
-        taken, spent = time.perf_counter() - began, ground.cpu() - spent
-    value = f"{count / taken:.0f}/s, {1000 * spent / count:.2f} ms CPU each (all processes)"
+        taken, spent = time.perf_counter() - began, _Spent.now(ground)
+    value = f"{count / taken:.0f}/s, {spent.per(count, before)}"
     return Figure(f"{count} x {workflow} at once, {threads} threads, {database}", value, goal, load())
 
 
@@ -68,13 +84,13 @@ def throughput_apart(ground: Ground, *, workers: int, goal: str, count: int = 20
         with apart(ground, url=url, threads=threads, processes=workers) as house:
             new = _like_one_of(house, store, "five-noops")
             drained(store, new, 200, lambda _: nudges.send())
-            spent, began = ground.cpu(), time.perf_counter()
+            before, began = _Spent.now(ground), time.perf_counter()
             drained(store, new, count, lambda _: nudges.send())
-            taken, spent = time.perf_counter() - began, ground.cpu() - spent
+            taken, spent = time.perf_counter() - began, _Spent.now(ground)
     finally:
         nudges.stop()
         store.close()
-    value = f"{count / taken:.0f}/s, {1000 * spent / count:.2f} ms CPU each (all processes)"
+    value = f"{count / taken:.0f}/s, {spent.per(count, before)}"
     name = f"{count} x five-noops, API and {workers} worker process{'es' * (workers > 1)} of {threads} threads, Redis"
     return Figure(name, value, goal, load())
 

@@ -69,7 +69,11 @@ class Ground:
 
     def cpu(self) -> float:
         """CPU seconds spent so far by this process, its children, PostgreSQL and Valkey."""
-        return _cpu_of_tree(os.getpid()) + _cpu_of_tree(self.postgres.pid) + _cpu_of_tree(self.valkey.pid)
+        return _cpu_of_tree(os.getpid()) + self.database_cpu() + _cpu_of_tree(self.valkey.pid)
+
+    def database_cpu(self) -> float:
+        """PostgreSQL's part of it."""
+        return _cpu_of_tree(self.postgres.pid)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.engine_figures import Figure, load, percentiles
 from benchmarks.ground import ACTOR, memory_of, running, scratch, until
-from engine.services import applications
+from engine.services import submissions
 
 _RESOURCES = 50
 _HANDSHAKE = (
@@ -44,7 +44,7 @@ def planning(*, rounds: int = 40) -> Figure:
     with running(threads=4) as platform:
         for _ in range(rounds):
             began = time.perf_counter()
-            applications.submit(platform.platform, ACTOR, source, dry_run=True)
+            submissions.submit(platform.platform, ACTOR, source, dry_run=True)
             taken.append(time.perf_counter() - began)
     return Figure(f"parse + validate + plan, {_RESOURCES} resources", percentiles(taken), "p95 ≤ 50 ms", load())
 
@@ -64,17 +64,17 @@ def memory() -> Figure:
 
 
 def mcp_start(*, rounds: int = 7) -> Figure:
-    """From the start of `innominatus mcp` as the engine to the answer to `tools/list`; the fastest and the median."""
-    taken = sorted(_mcp_once() for _ in range(rounds))
-    return Figure(
-        "`innominatus mcp` → tools/list",
-        f"{taken[0]:.2f} s best, {taken[rounds // 2]:.2f} s median",
-        "≤ 1.2 s",
-        load(),
-    )
+    """From the start of `innominatus mcp` as the engine to the answer to `tools/list`; the fastest and the median.
+
+    The processor time is what other work on the machine changes least.
+    """
+    taken, busy = (sorted(column) for column in zip(*(_mcp_once() for _ in range(rounds)), strict=True))
+    found = f"{taken[0]:.2f} s best, {taken[rounds // 2]:.2f} s median, {busy[0]:.2f} s of processor"
+    return Figure("`innominatus mcp` → tools/list", found, "≤ 1.0 s", load())
 
 
-def _mcp_once() -> float:
+def _mcp_once() -> tuple[float, float]:
+    """Seconds on the clock, and of the processor."""
     with scratch() as folder:
         began = time.perf_counter()
         server = _start(folder, "mcp", stdin=subprocess.PIPE)
@@ -85,12 +85,17 @@ def _mcp_once() -> float:
             server.stdin.flush()
             for line in server.stdout:
                 if json.loads(line).get("id") == 2:
-                    return time.perf_counter() - began
+                    return time.perf_counter() - began, _processor_seconds(server.pid)
         finally:
             server.stdin.close()
             server.wait(20)
             server.stdout.close()
     raise RuntimeError("`innominatus mcp` ended without an answer")
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _start(folder: Path, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ from benchmarks.engine_figures import Figure, load, percentiles
 from benchmarks.ground import ACTOR, Apart, Ground, apart, running, until
 from cli.compose import Running
 from engine.services import applications
+from engine.services.submissions import submit
 
 _ONE = """\
 apiVersion: score.dev/v1b1
@@ -27,7 +28,7 @@ def submissions(ground: Ground, *, database: str, goal: str, rounds: int = 150) 
 
 def _submit(platform: Running, number: int) -> float:
     began = time.perf_counter()
-    made = applications.submit(platform.platform, ACTOR, _ONE % number)
+    made = submit(platform.platform, ACTOR, _ONE % number)
     while applications.get(platform.platform, made.application).resources[0].state != "active":
         time.sleep(0.001)
     return time.perf_counter() - began
@@ -36,11 +37,11 @@ def _submit(platform: Running, number: int) -> float:
 def sustained(ground: Ground, *, goal: str, specs: int = 40, each: int = 25) -> Figure:
     """Specs of 25 resources, one after the other as fast as they are taken, until all resources are active."""
     with running(url=ground.database(), threads=64) as platform:
-        applications.submit(platform.platform, ACTOR, _many("warm-up", each))
+        submit(platform.platform, ACTOR, _many("warm-up", each))
         until(lambda: _active(platform, "warm-up") == each)
         began = time.perf_counter()
         for number in range(specs):
-            applications.submit(platform.platform, ACTOR, _many(f"many-{number}", each))
+            submit(platform.platform, ACTOR, _many(f"many-{number}", each))
         until(lambda: all(_active(platform, f"many-{number}") == each for number in range(specs)), seconds=120)
         taken = time.perf_counter() - began
     value = f"{specs * each / taken:.0f} resources/s"

@@ -114,7 +114,7 @@ def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:
 
 
 _BY_KEYS_CONNECTIONS = 4
-_OTHER_WAYS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_OTHER_WAYS = ("enable_seqscan", "enable_mergejoin")
 _FRESH_SECONDS = 1.0
 
 

@@ -18,7 +18,7 @@ from engine.domain.provider import Operation
 from engine.domain.runs import Outputs
 from engine.domain.values import ExecutionId
 from engine.errors import Invalid, Unavailable
-from engine.services import applications, executions
+from engine.services import executions, submissions
 from engine.store import claims, leavings, steps
 from engine.store import executions as execution_rows
 from engine.store.apply import apply_records
@@ -118,7 +118,7 @@ def spec(name: str, token: str) -> str:
 def run_everything(house: House, echo: str) -> None:
     """Successes, failures, checks, waits, refusals, all with secrets."""
     sent = spec("app", SECRET["param"])
-    applications.submit(house.platform, ME, sent, idempotency_key="k1")
+    submissions.submit(house.platform, ME, sent, idempotency_key="k1")
     house.resource_in("workload/app", "active")
     house.resource_in("vault/app.safe", "degraded")  # its check fails, with the secret in what it tells
     assert house.resource("vault/app.safe").outputs == {"password": SECRET["output"]}

@@ -22,10 +22,10 @@ from engine.domain.values import Actor, ActorKind, ExecutionId, JsonObject, Reso
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import load
 from engine.runtime.engine import Engine
-from engine.services import applications, executions, resources
-from engine.services.applications import Submission
+from engine.services import deletions, executions, resources, submissions
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
+from engine.services.submissions import Submission
 from engine.store import bundles, database, events, schema
 from engine.store import executions as execution_rows
 from engine.store import resources as resource_rows
@@ -161,10 +161,10 @@ class House:
         return self.platform.store
 
     def submit(self, source: str, *, prune: bool = False, actor: Actor = ME) -> Submission:
-        return applications.submit(self.platform, actor, source, prune=prune)
+        return submissions.submit(self.platform, actor, source, prune=prune)
 
     def delete(self, application: str) -> Submission:
-        return applications.delete(self.platform, ME, application)
+        return deletions.delete(self.platform, ME, application)
 
     def execute(self, workflow: str, **inputs: object) -> ExecutionId:
         given: JsonObject = dict(inputs)  # pyright: ignore[reportAssignmentType] # JSON by construction of the tests
