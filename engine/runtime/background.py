@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import structlog
 
+from engine.store.database import DatabaseAway, away_because
+
 logger = structlog.get_logger()
 
 
@@ -17,6 +19,8 @@ class Repeating:
         self._seconds = seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self.fails_because = ""
+        """What keeps the database from taking what the last turn did; empty when that went well."""
 
     def start(self) -> None:
         self._thread.start()
@@ -34,6 +38,8 @@ class Repeating:
         while not self._stop.wait(self._seconds):
             try:
                 self._work()
+                self.fails_because = ""
             except Exception as error:  # noqa: BLE001 - a background turn must not end the thread
+                self.fails_because = away_because(error) if isinstance(error, DatabaseAway) else ""
                 told = str(error).splitlines()[0] if str(error) else repr(error)
                 logger.warning("background.failed", turn=self.name, error=told)

@@ -11,7 +11,6 @@ import structlog
 from engine.config import Settings
 from engine.domain.values import ExecutionId
 from engine.providers.active import ActiveProviders
-from engine.runtime.alarm import Alarm
 from engine.runtime.attempt import Workshop
 from engine.runtime.background import Repeating
 from engine.runtime.bench import Bench
@@ -25,10 +24,11 @@ from engine.runtime.queue import LocalQueue
 from engine.runtime.requests import Requests
 from engine.runtime.run import Run
 from engine.runtime.signals import Sender
+from engine.runtime.sweeper import Sweeper
 from engine.runtime.turns import Carrying, Turns
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
-from engine.store import claims, repair
+from engine.store import claims
 from engine.store.database import DatabaseFailure, Store
 from engine.store.journal import Journal
 
@@ -55,18 +55,9 @@ class Engine:
         self.worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._store = store
         self._settings = settings
-        self._providers = providers
-        lease = settings.lease_seconds
-        places = Places(settings.data_dir)
         self._warden = WardenClient()
         self._queue = LocalQueue(self._work, threads=settings.threads)
-        self._claimer = Claimer(
-            store.by_keys,
-            worker=self.worker,
-            threads=settings.threads,
-            cap=settings.max_concurrent_per_application,
-            lease=lease,
-        )
+        self._claimer = _claimer(store, settings, self.worker)
         self._journal = Journal(
             store.by_keys,
             choose=providers.choose,
@@ -75,55 +66,63 @@ class Engine:
             lost=self._claimer.database_was_lost,
         )
         self._turns = Turns(self._journal, self._claimer, begin=self._carry, wake=self._queue.nudge, others=others)
-        self._heartbeat = Heartbeat(store.by_keys, self._claimer, self._warden, worker=self.worker, lease=lease)
+        self._heartbeat = _heartbeat(store, settings, self.worker, self._claimer, self._warden)
+        self._sweeper = Sweeper(store, providers, settings, nudge=self.nudge)
         self._logs = LiveLogs(store)
-        self._alarm = Alarm(self._ring)
-        self._bench = Bench(
-            store,
-            providers,
-            requests,
-            Workshop(
-                workspaces=Workspaces(places.workspaces, artifact_bytes=settings.artifact_bytes),
-                warden=self._warden,
-                base_environment=base_environment,
-                provider_data=places.provider_data,
-                lease_left=self._heartbeat.lease_left,
-                step_timeout=settings.step_timeout_seconds,
-                log_bytes=settings.step_log_bytes,
-                output_bytes=settings.step_output_bytes,
-            ),
-            places.here(),
-            self._logs.register,
-            self.cancel,
-            self._turns.aside,
-        )
+        self._bench = self._equipped(providers, requests, base_environment)
+        self._beating = Repeating("heartbeat", self._heartbeat.beat, seconds=min(settings.lease_seconds / 3, 1.0))
         self._background = [
-            Repeating("heartbeat", self._heartbeat.beat, seconds=min(lease / 3, 1.0)),
+            self._beating,
             Repeating("sweep", self.sweep, seconds=settings.sweep_seconds),
             Repeating("logs", self._logs.flush, seconds=_LOG_FLUSH_SECONDS),
         ]
         self._rested = threading.Condition()
         self._swept = time.monotonic()
 
+    def _equipped(self, providers: ActiveProviders, requests: Requests, base_environment: Mapping[str, str]) -> Bench:
+        """What every run of this process works with."""
+        settings = self._settings
+        places = Places(settings.data_dir)
+        workshop = Workshop(
+            workspaces=Workspaces(places.workspaces, artifact_bytes=settings.artifact_bytes),
+            warden=self._warden,
+            base_environment=base_environment,
+            provider_data=places.provider_data,
+            lease_left=self._heartbeat.lease_left,
+            step_timeout=settings.step_timeout_seconds,
+            log_bytes=settings.step_log_bytes,
+            output_bytes=settings.step_output_bytes,
+        )
+        return Bench(
+            store=self._store,
+            providers=providers,
+            requests=requests,
+            workshop=workshop,
+            place=places.here(),
+            live_logs=self._logs.register,
+            cancelled=self.cancel,
+            aside=self._turns.aside,
+        )
+
     def start(self) -> None:
         """Take up whatever is ready, this process's unfinished work of before included."""
         self._swept = time.monotonic()
         self._warden.start()
         self._queue.start()
-        self._alarm.start()
         for thread in self._background:
             thread.start()
-        if self._settings.health_seconds:
-            self._check_health(older_than=0)
-        self._set_alarm()
+        self._sweeper.start()
         self.nudge()
 
     @property
     def ailing(self) -> str:
-        """Why this engine does not work; empty while it does."""
-        dead = [thread.name for thread in self._background if not thread.alive]
-        if dead:
+        """Why this engine does not work; empty while it does. Names no address, no user and no value."""
+        if dead := [thread.name for thread in self._background if not thread.alive]:
             return f"the engine's {' and '.join(dead)} stopped"
+        if why := self._journal.waits_because:
+            return f"records wait, because {why}"
+        if why := self._beating.fails_because:
+            return f"leases are not kept, because {why}"
         since = time.monotonic() - self._swept
         patience = _MISSED_SWEEPS * self._settings.sweep_seconds + self._settings.lease_seconds
         return f"the engine's last whole sweep was {since:.0f} s ago" if since > patience else ""
@@ -156,50 +155,19 @@ class Engine:
                 self._rested.wait(left)
         for held in self._claimer.held():
             held.token.set(StopReason.STOPPING)
-        self._alarm.stop()
+        self._sweeper.stop()
         for thread in self._background:
             thread.stop()
         self._journal.stop()
         self._queue.stop(timeout=5.0)
         self._warden.stop()
         self._release(self._claimer.close())  # claimed by the journal's last commits
-        self._logs.flush()
+        self._flush_logs()
 
     def sweep(self) -> None:
         """Repeat whatever was lost and start what came due."""
-        batch = self._settings.sweep_batch
-        with self._store.begin() as tx:
-            found = repair.start_forgotten(tx, limit=batch)
-            found += repair.wake_forgotten(tx, limit=batch)
-            repair.fail_orphans(tx, limit=batch)
-            repair.drop_old_keys(tx)
-        if self._settings.health_seconds:
-            self._check_health(older_than=self._settings.health_seconds)
-        self._set_alarm()
-        self.nudge(max(1, found))
+        self._sweeper.sweep()
         self._swept = time.monotonic()
-
-    def _check_health(self, *, older_than: float) -> None:
-        with self._store.begin() as tx:
-            queued = repair.queue_health_checks(
-                tx, older_than=older_than, choose=self._providers.choose, limit=self._settings.sweep_batch
-            )
-        if queued:
-            self.nudge(queued)
-
-    def _set_alarm(self) -> None:
-        with self._store.read() as tx:
-            seconds = repair.next_due(tx)
-        if seconds is not None:
-            self._alarm.set(seconds + 0.002)
-
-    def _ring(self) -> None:
-        """Somebody's sleep is over; the alarm is set for whoever sleeps longer."""
-        self.nudge()
-        try:
-            self._set_alarm()
-        except DatabaseFailure as error:  # the next sweep sets it
-            logger.warning("alarm.failed", error=str(error).splitlines()[0])
 
     def _work(self) -> None:
         self._turns.work()
@@ -208,7 +176,7 @@ class Engine:
         """The run of a claim, to its rest."""
         try:
             if (yield from Run(self._bench, held.claim, held.token).go()):
-                self._set_alarm()
+                self._sweeper.set_alarm()
         except Abandoned as left:
             if left.give_back and held.token.reason is not StopReason.LEASE_LOST:
                 self._release([held])
@@ -229,3 +197,26 @@ class Engine:
                 claims.release(tx, worker=self.worker, claims=named)
         except DatabaseFailure as error:
             logger.warning("release.failed", executions=len(named), error=str(error).splitlines()[0])
+
+    def _flush_logs(self) -> None:
+        try:
+            self._logs.flush()
+        except DatabaseFailure as error:
+            logger.warning("logs.lost", error=str(error).splitlines()[0])
+
+
+def _claimer(store: Store, settings: Settings, worker: str) -> Claimer:
+    return Claimer(
+        store.by_keys,
+        worker=worker,
+        threads=settings.threads,
+        cap=settings.max_concurrent_per_application,
+        lease=settings.lease_seconds,
+    )
+
+
+def _heartbeat(store: Store, settings: Settings, worker: str, claimer: Claimer, warden: WardenClient) -> Heartbeat:
+    """In embedded mode no other engine can take over what this one runs."""
+    return Heartbeat(
+        store.by_keys, claimer, warden, worker=worker, lease=settings.lease_seconds, alone=settings.embedded
+    )

@@ -15,6 +15,7 @@ class Heartbeat:
     """`beat` extends all leases, learns of cancellations, and stops what is no longer ours.
 
     When the database is away for longer than a lease, runs are stopped: another worker may have taken them by then.
+    An engine that is `alone` on its database goes on with them.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Heartbeat:
         *,
         worker: str,
         lease: float,
+        alone: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -32,6 +34,7 @@ class Heartbeat:
         self._warden = warden
         self._worker = worker
         self._lease = lease
+        self._alone = alone
         self._clock = clock
         self._confirmed = clock()
 
@@ -56,7 +59,10 @@ class Heartbeat:
                     held=[(item.claim.execution.id, item.claim.execution.fence) for item in held],
                 )
         except Exception:
-            if self._clock() - self._confirmed > self._lease:
+            if self._alone:
+                self._confirmed = before
+                self._warden.extend([item.claim.execution.id for item in held], self._lease)
+            elif self._clock() - self._confirmed > self._lease:
                 for item in held:
                     item.token.set(StopReason.LEASE_LOST)
             self._claimer.database_was_lost()

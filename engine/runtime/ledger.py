@@ -44,8 +44,6 @@ class Ledger:
 
         What cannot be written raises as it is, is forgotten, and leaves its number to the next record.
         """
-        if self._token.reason is StopReason.LEASE_LOST:
-            raise Abandoned
         self._sequence += 1
         changes, self._changes = (*self._changes, *last), []
         try:

@@ -35,6 +35,7 @@ class LiveLogs:
         return end
 
     def flush(self) -> None:
+        """Store what is new. What a database that is away does not take is stored next time."""
         with self._lock:
             followed = list(self._open.items())
         taken = [(key[0], log, chunk, text) for key, log in followed for chunk, text in log.take(final=False)]

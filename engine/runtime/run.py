@@ -47,6 +47,8 @@ logger = structlog.get_logger()
 _MOST_PARALLEL = 8
 _MOST_UNWRITTEN = 200
 _DATABASE_PAUSE_SECONDS = 0.5
+_MAY_HOLD = frozenset({StopReason.STOPPING, StopReason.LEASE_LOST})
+"""A lease that nobody has taken over yet still has its fence, which decides whether the last word counts."""
 
 
 class Run:
@@ -98,7 +100,7 @@ class Run:
         """The database is away: keep what is at work, begin nothing; whoever finds the lease over goes on."""
         logger.warning("run.database_away", execution=self._execution.id, error=str(error).splitlines()[0])
         self._token.draining.set()
-        with contextlib.suppress(Abandoned):
+        with contextlib.suppress(Abandoned, DatabaseAway):
             yield from self._heed_token()
 
     def _break_off(self, error: Exception) -> Writing:
@@ -350,8 +352,6 @@ class Run:
 
     def _stopped(self, step: Step, attempt: Attempt, outcome: Outcome) -> None:
         """A step comes back after the token was set: what succeeded all the same is kept, the others by its reason."""
-        if self._token.reason is StopReason.LEASE_LOST:
-            return
         if isinstance(outcome, Succeeded):
             self._succeeded(step, attempt, outcome, attempt.log.take(final=True))
             return
@@ -367,7 +367,7 @@ class Run:
         """Nothing is at work any more and the token is set: record what may be recorded and leave."""
         if self._token.reason is StopReason.CANCELLED:
             yield from self._ends.end(ExecutionState.CANCELLED, reason="cancelled")
-        elif self._ledger.pending and self._token.reason is StopReason.STOPPING:
+        elif self._ledger.pending and self._token.reason in _MAY_HOLD:
             yield from self._ledger.write()
         raise Abandoned
 

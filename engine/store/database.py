@@ -25,6 +25,13 @@ DatabaseFailure = DBAPIError
 """What the driver raises: an outage, a broken connection, a refused row."""
 DatabaseAway = OperationalError
 """Of these, what is not the fault of the data and may pass."""
+_FULL = ("is full", "No space left")
+
+
+def away_because(error: DatabaseAway) -> str:
+    """In words for everybody: they name no address, no user and no value."""
+    full = any(sign in str(error.orig) for sign in _FULL)
+    return "the database's disk is full" if full else "the database does not take what is written"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.errors import Unavailable
 from engine.store.apply import Applied, apply_records, is_single
-from engine.store.database import Store, Transaction
+from engine.store.database import DatabaseAway, Store, Transaction, away_because
 from engine.store.records import Record
 from engine.store.settling import Choose
 
@@ -60,6 +60,8 @@ class Journal(Generic[Held]):
         self._lock = threading.Lock()
         self._writing = False
         self._stop = threading.Event()
+        self.waits_because = ""
+        """What keeps the database from taking records; empty while it takes them."""
 
     def put(self, record: Record, answer: Callable[[Answer], None]) -> None:
         """Queue a record for the next `flush`, which calls `answer` on its own thread."""
@@ -125,12 +127,14 @@ class Journal(Generic[Held]):
                     for entry in batch:
                         self._write([entry])
             else:
+                self.waits_because = ""
                 self._tell(batch, applied)
             return
 
     def _wait_for_database(self, batch: Sequence[_Entry], error: Exception) -> bool:
         """The database is away, or two transactions met. False when the process stops and waiting is of no use."""
         logger.warning("journal.retry", records=len(batch), error=repr(error).splitlines()[0])
+        self.waits_because = away_because(error) if isinstance(error, DatabaseAway) else ""
         self._lost()
         return not self._stop.wait(_PAUSE_SECONDS)
 
