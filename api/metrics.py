@@ -1,8 +1,7 @@
 """Prometheus metrics. Requests are counted here; everything else is read from the database when it is asked for."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -19,7 +18,6 @@ logger = structlog.get_logger()
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FINAL = ("succeeded", "failed", "cancelled")
-_SETTLE_SECONDS = 60.0
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 45)
 
 
@@ -79,38 +77,11 @@ class Counting:
             self._metrics.count(method=scope["method"], route=template, status=status, seconds=elapsed)
 
 
-class EventTotals:
-    """How many events of each kind there ever were, without counting all of them at each scrape.
-
-    What was there at a scrape a minute ago is counted once: by now every transaction of then has ended, so no event
-    with a lower id can still appear.
-    """
-
-    def __init__(self, platform: Platform, clock: Callable[[], float] = time.monotonic) -> None:
-        self._platform = platform
-        self._clock = clock
-        self._settled = Counter[str]()
-        self._checkpoint = 0
-        self._seen = deque[tuple[float, int]]()
-
-    def now(self) -> Counter[str]:
-        while self._seen and self._seen[0][0] <= self._clock() - _SETTLE_SECONDS:
-            _, newest = self._seen.popleft()
-            counted, _ = overview.events_between(self._platform, self._checkpoint, newest)
-            self._settled.update(counted)
-            self._checkpoint = newest
-        recent, newest = overview.events_between(self._platform, self._checkpoint)
-        if not self._seen or self._seen[-1][1] < newest:
-            self._seen.append((self._clock(), newest))
-        return self._settled + Counter(recent)
-
-
 class PlatformCollector(Collector):
     """Reads the database, which all processes share: several API servers report the same numbers, not parts of them."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._totals = EventTotals(platform)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         return ()  # registering must not ask the database
@@ -118,7 +89,7 @@ class PlatformCollector(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         up = GaugeMetricFamily("innominatus_database_up", "1 while the database answers.")
         try:
-            found, totals = overview.of_platform(self._platform), self._totals.now()
+            found = overview.of_platform(self._platform)
         except Exception as error:  # noqa: BLE001 - metrics of requests must be readable while the database is away
             logger.warning("metrics.database", error=repr(error))
             up.add_metric([], 0)
@@ -126,31 +97,33 @@ class PlatformCollector(Collector):
             return
         up.add_metric([], 1)
         yield up
-        yield from _counters(totals)
+        yield from _counters(found.totals)
         yield from _gauges(found)
 
 
-def _counters(totals: Counter[str]) -> Iterable[CounterMetricFamily]:
+def _counters(totals: Mapping[str, int]) -> Iterable[CounterMetricFamily]:
     ended = CounterMetricFamily(
         "innominatus_executions_finished", "Runs of executions that ended, by how.", labels=["state"]
     )
     for state in _FINAL:
-        ended.add_metric([state], totals[f"execution.{state}"])
+        ended.add_metric([state], totals.get(f"execution.{state}", 0))
     yield ended
     submissions = CounterMetricFamily("innominatus_submissions", "Score specs that were applied.")
-    submissions.add_metric([], totals["spec.submitted"])
+    submissions.add_metric([], totals.get("spec.submitted", 0))
     yield submissions
 
 
 def _gauges(found: overview.Overview) -> Iterable[GaugeMetricFamily]:
-    states = GaugeMetricFamily("innominatus_executions", "Executions by state.", labels=["state"])
+    states = GaugeMetricFamily("innominatus_executions", "Executions that have not ended, by state.", labels=["state"])
     for state, count in sorted(found.executions.items()):
         states.add_metric([state], count)
     yield states
     queue = GaugeMetricFamily("innominatus_queue_depth", "Executions that wait for a free thread.")
     queue.add_metric([], found.executions.get("pending", 0))
     yield queue
-    resources = GaugeMetricFamily("innominatus_resources", "Resources by type and state.", labels=["type", "state"])
+    resources = GaugeMetricFamily(
+        "innominatus_resources", "Resources that stand, by type and state.", labels=["type", "state"]
+    )
     for (kind, state), count in sorted(found.resources.items()):
         resources.add_metric([kind, state], count)
     yield resources

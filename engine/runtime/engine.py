@@ -73,6 +73,7 @@ class Engine:
             threads=settings.threads,
             cap=settings.max_concurrent_per_application,
             lease=lease,
+            most=settings.max_concurrent_workflows,
         )
         self._journal = Journal(
             store.by_keys,
@@ -173,6 +174,7 @@ class Engine:
             found += repair.wake_forgotten(tx, limit=batch)
             repair.fail_orphans(tx, limit=batch)
             repair.drop_old_keys(tx)
+            repair.count_events(tx, limit=100 * batch)
         if self._settings.health_seconds:
             self._check_health(older_than=self._settings.health_seconds)
         self._set_alarm()

@@ -66,12 +66,3 @@ def listed(
         )
         for row in tx.connection.execute(query)
     ]
-
-
-def tally(tx: Transaction, *, after: int = 0, up_to: int | None = None) -> tuple[dict[str, int], int]:
-    """How many events per kind have an id above `after` and not above `up_to`, and the newest id among them."""
-    query = sa.select(events.c.kind, sa.func.count(), sa.func.max(events.c.id)).where(events.c.id > after)
-    if up_to is not None:
-        query = query.where(events.c.id <= up_to)
-    rows = tx.connection.execute(query.group_by(events.c.kind)).all()
-    return {row[0]: row[1] for row in rows}, max((row[2] for row in rows), default=after)
