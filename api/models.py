@@ -138,6 +138,7 @@ class Application(Model):
     created_by: str
     created_at: str
     updated_at: str
+    expires_at: str | None = Field(description="When it is deleted by itself: its spec's `environment.ttl`.")
 
 
 class ApplicationDetails(Application):

@@ -14,6 +14,7 @@ from engine.providers.loading import default_folders, load
 from engine.runtime.engine import Engine, Places
 from engine.runtime.queue import Nudges
 from engine.runtime.signals import Elsewhere, Sender
+from engine.services import duties
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
 from engine.store import bundles, database, facts, schema
@@ -134,4 +135,5 @@ def _engine(platform: Platform, others: Sender | None) -> Engine:
         places=Places(settings.data_dir / "workspaces", settings.data_dir / "providers"),
         base_environment=base_environment(os.environ),
         others=others,
+        duties=duties.of_platform(platform),
     )

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from engine.domain import spec_reader
 from engine.domain.application import Application, SubmittedVersion
@@ -175,14 +176,12 @@ def _apply(  # noqa: PLR0913 - the options of `submit`
         actor=actor,
         spec_version=version.version,
     )
-    events.record(
-        tx,
-        [
-            application_event(
-                application, "spec.submitted", actor, version=version.version, plan=plan.hash, summary=plan.summary
-            )
-        ],
-    )
+    expires_at = None if spec.ttl is None else tx.now + timedelta(seconds=spec.ttl)
+    applications.set_expiry(tx, application.id, expires_at)
+    told: dict[str, str | int] = {"version": version.version, "plan": plan.hash, "summary": plan.summary}
+    if expires_at is not None:
+        told["expires_at"] = expires_at.isoformat(timespec="milliseconds")
+    events.record(tx, [application_event(application, "spec.submitted", actor, **told)])
     return Submission(
         application.name,
         where,
@@ -243,12 +242,12 @@ def delete(
     request: JsonObject = {"name": name, "environment": environment, "plan_hash": plan_hash}
 
     def work(tx: Transaction) -> Submission:
-        return _delete(tx, platform, actor, name, environment, plan_hash=plan_hash, confirm=confirm)
+        return carry_out_deletion(tx, platform, actor, name, environment, plan_hash=plan_hash, confirm=confirm)
 
     return _once(platform, actor, "delete", idempotency_key, request=request, work=work)
 
 
-def _delete(
+def carry_out_deletion(
     tx: Transaction,
     platform: Platform,
     actor: Actor,
@@ -258,6 +257,7 @@ def _delete(
     plan_hash: str | None,
     confirm: bool,
 ) -> Submission:
+    """`delete` inside a transaction. It refuses before it has written anything."""
     found = existing(tx, name, environment, lock=True)
     plan, current = _deletion_plan(tx, platform, found, locked=True)
     check_plan(plan, plan_hash=plan_hash, confirm=confirm, deleting=True)

@@ -92,6 +92,7 @@ def application(view: ApplicationView, *, with_resources: bool = False) -> JsonO
         "created_by": found.created_by,
         "created_at": moment(found.created_at),
         "updated_at": moment(found.updated_at),
+        "expires_at": moment(found.expires_at),
     }
     return {**shown, "resources": [resource(item) for item in view.resources]} if with_resources else shown
 
