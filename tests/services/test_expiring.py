@@ -22,7 +22,10 @@ from tests.support.score import score
 
 def living(name: str, ttl: str = "24h", **resources: object) -> str:
     return json.dumps(
-        {**json.loads(score(name, variables=None, **resources)), "environment": {"type": "default", "ttl": ttl}}
+        {
+            **json.loads(score(name, variables=None, image="one", **resources)),
+            "environment": {"type": "default", "ttl": ttl},
+        }
     )
 
 
