@@ -14,6 +14,7 @@ from api.auth import Gate, Guard, one_token
 from api.inputs import only_known_parameters
 from api.metrics import Counting, Metrics
 from api.routes import (
+    admin,
     applications,
     events,
     golden_paths,
@@ -67,6 +68,7 @@ def create_app(
     app.state.platform, app.state.ready, app.state.metrics = platform, ready, metrics
     for module in (applications, specs, resources, workflows, golden_paths, providers, graphs, events, validation):
         app.include_router(module.router)
+    app.include_router(admin.router)
     app.include_router(system.router)
     if mcp_app is not None:
         app.router.routes.append(Route("/mcp", _Whole(mcp_app), include_in_schema=False))

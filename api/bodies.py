@@ -53,6 +53,12 @@ class ResolveBody(Body):
     as_: Annotated[Literal["active", "gone"], Field(alias="as")]
 
 
+class PauseBody(Body):
+    """Why nothing shall be claimed."""
+
+    reason: Annotated[Text, Field(max_length=500)] = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """The body of a submission, whichever form it had."""

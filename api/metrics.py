@@ -1,8 +1,7 @@
 """Prometheus metrics. Requests are counted here; everything else is read from the database when it is asked for."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -12,7 +11,6 @@ from prometheus_client.registry import Collector
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.domain.event import BEGINNING
 from engine.services import overview
 from engine.services.platform import Platform
 
@@ -79,27 +77,11 @@ class Counting:
             self._metrics.count(method=scope["method"], route=template, status=status, seconds=elapsed)
 
 
-class EventTotals:
-    """How many events of each kind there ever were, each counted once: what is final is not counted again."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._settled = Counter[str]()
-        self._reached = BEGINNING
-
-    def now(self) -> Counter[str]:
-        found = overview.events_since(self._platform, self._reached)
-        self._settled.update(found.settled)
-        self._reached = found.reached
-        return self._settled + Counter(found.recent)
-
-
 class PlatformCollector(Collector):
     """Reads the database, which all processes share: several API servers report the same numbers, not parts of them."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._totals = EventTotals(platform)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         return ()  # registering must not ask the database
@@ -107,7 +89,7 @@ class PlatformCollector(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         up = GaugeMetricFamily("innominatus_database_up", "1 while the database answers.")
         try:
-            found, totals = overview.of_platform(self._platform), self._totals.now()
+            found = overview.of_platform(self._platform)
         except Exception as error:  # noqa: BLE001 - metrics of requests must be readable while the database is away
             logger.warning("metrics.database", error=repr(error))
             up.add_metric([], 0)
@@ -115,31 +97,33 @@ class PlatformCollector(Collector):
             return
         up.add_metric([], 1)
         yield up
-        yield from _counters(totals)
+        yield from _counters(found.totals)
         yield from _gauges(found)
 
 
-def _counters(totals: Counter[str]) -> Iterable[CounterMetricFamily]:
+def _counters(totals: Mapping[str, int]) -> Iterable[CounterMetricFamily]:
     ended = CounterMetricFamily(
         "innominatus_executions_finished", "Runs of executions that ended, by how.", labels=["state"]
     )
     for state in _FINAL:
-        ended.add_metric([state], totals[f"execution.{state}"])
+        ended.add_metric([state], totals.get(f"execution.{state}", 0))
     yield ended
     submissions = CounterMetricFamily("innominatus_submissions", "Score specs that were applied.")
-    submissions.add_metric([], totals["spec.submitted"])
+    submissions.add_metric([], totals.get("spec.submitted", 0))
     yield submissions
 
 
 def _gauges(found: overview.Overview) -> Iterable[GaugeMetricFamily]:
-    states = GaugeMetricFamily("innominatus_executions", "Executions by state.", labels=["state"])
+    states = GaugeMetricFamily("innominatus_executions", "Executions that have not ended, by state.", labels=["state"])
     for state, count in sorted(found.executions.items()):
         states.add_metric([state], count)
     yield states
     queue = GaugeMetricFamily("innominatus_queue_depth", "Executions that wait for a free thread.")
     queue.add_metric([], found.executions.get("pending", 0))
     yield queue
-    resources = GaugeMetricFamily("innominatus_resources", "Resources by type and state.", labels=["type", "state"])
+    resources = GaugeMetricFamily(
+        "innominatus_resources", "Resources that stand, by type and state.", labels=["type", "state"]
+    )
     for (kind, state), count in sorted(found.resources.items()):
         resources.add_metric([kind, state], count)
     yield resources

@@ -139,6 +139,7 @@ class Application(Model):
     created_by: str
     created_at: str
     updated_at: str
+    expires_at: str | None = Field(description="When it is deleted by itself: its spec's `environment.ttl`.")
 
 
 class ApplicationDetails(Application):
@@ -334,11 +335,24 @@ class Stats(Model):
     environments: int
     providers: int
     golden_paths: int
-    resources: int
+    resources: int = Field(description="Those that stand.")
     resources_by_type: dict[str, int]
-    resources_by_state: dict[str, int]
+    resources_by_state: dict[str, int] = Field(description="`terminated`: how many ever were.")
     executions: int
-    executions_by_state: dict[str, int]
+    executions_by_state: dict[str, int] = Field(
+        description="`pending`, `running` and `waiting` now; the others: how many runs ever ended so."
+    )
+
+
+class Claiming(Model):
+    """Whether workers claim executions. `by`, `since` and `reason` belong to the pause."""
+
+    paused: bool
+    by: str
+    since: str | None
+    reason: str
+    running: int
+    queued: int
 
 
 class WhoAmI(Model):

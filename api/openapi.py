@@ -27,6 +27,7 @@ TAGS = [
     {"name": "providers", "description": "What the platform teams offer."},
     {"name": "graphs", "description": "What exists and why."},
     {"name": "events", "description": "What happened."},
+    {"name": "admin", "description": "The platform as a whole, for those who run it."},
     {"name": "system", "description": "The server itself."},
 ]
 

@@ -17,6 +17,7 @@ from engine.runtime.engine import Engine
 from engine.runtime.far_hints import FarHints
 from engine.runtime.queue import Nudges
 from engine.runtime.signals import Elsewhere, Sender
+from engine.services import duties
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
 from engine.store import bundles, database, events, facts, schema
@@ -151,4 +152,5 @@ def _engine(platform: Platform, others: Sender | None) -> Engine:
         PlatformRequests(platform),
         base_environment=base_environment(os.environ),
         others=others,
+        duties=duties.of_platform(platform),
     )

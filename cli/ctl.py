@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import applications, catalog, deploy, resources, validate, workflows
+from cli.commands import admin, applications, catalog, deploy, resources, validate, workflows
 from cli.session import Form, Session, arranged, form_asked, run, tell_version
 
 app = typer.Typer(
@@ -61,6 +61,7 @@ app.command()(catalog.provider)
 app.command()(catalog.stats)
 app.command()(catalog.whoami)
 app.command()(validate.validate)
+app.add_typer(admin.verbs, name="admin", no_args_is_help=True)
 
 _NOUNS = {
     noun: {command.name or getattr(command.callback, "__name__", "") for command in verbs.registered_commands}

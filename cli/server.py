@@ -135,6 +135,25 @@ def migrate(
     print_fields(migrating.status(settings))
 
 
+@app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(metavar="TIME", help="Age from which things go: `90d`, `12h`.")],
+    data_dir: DataDir = None,
+    *,
+    batch: Annotated[int, typer.Option(min=1, max=2000, help="Rows that one transaction looks at.")] = 500,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; remove nothing.")] = False,
+) -> None:
+    """Remove old executions, logs, events and what else nobody needs; safe beside running engines.
+
+    What is unfinished stays, and the newest execution of each resource and of each golden path.
+    """
+    from cli import pruning
+
+    found = pruning.prune(_settings(data_dir), older_than=older_than, batch=batch, dry_run=dry_run)
+    say(f"{'Would be removed' if dry_run else 'Removed'}:")
+    print_fields({f"  {name.replace('_', ' ')}": str(count) for name, count in found.items()})
+
+
 @local_app.command("status")
 def local_status(data_dir: DataDir = None) -> None:
     """Say which servers run for the data directory."""

@@ -23,6 +23,6 @@ def doors(running: Running, *, token: str) -> FastAPI:
         if running.engine is None:
             return Readiness(ready=True, reason=overview.left_lying(running.platform))
         ailing = running.engine.ailing
-        return Readiness(ready=not ailing, reason=ailing)
+        return Readiness(ready=not ailing, reason=ailing or overview.paused(running.platform))
 
     return create_app(running.platform, token=token, allowed_hosts=hosts, ready=ready, mcp_app=mcp)

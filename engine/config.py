@@ -48,12 +48,25 @@ class Settings(BaseSettings):
     max_concurrent_per_application: int = Field(
         default=100, ge=1, description="Executions of one application that may run at the same time."
     )
+    max_concurrent_workflows: int = Field(
+        default=0,
+        ge=0,
+        description="Executions that may run at the same time over all workers; 0 means no limit. Waiting ones do not "
+        "count. Every worker needs the same number.",
+    )
     sweep_seconds: float = Field(default=5.0, gt=0, description="Seconds between two sweeps.")
     sweep_batch: int = Field(default=100, ge=1, description="Rows that one sweep repairs at most.")
     lease_seconds: float = Field(default=15.0, gt=0, description="How long a claim holds without a heartbeat.")
     grace_seconds: float = Field(default=10.0, ge=0, description="How long running steps may go on after a stop.")
     health_seconds: float = Field(
         default=60.0, ge=0, description="Seconds between health checks (read); 0 means never."
+    )
+    retention_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="Days after which the engine removes ended executions, logs and events by itself, a little at a "
+        "time, as `innominatus prune` does at once; 0 means never.",
     )
     step_timeout_seconds: float = Field(default=1800.0, gt=0, description="Time of a step that declares none.")
     step_log_bytes: int = Field(default=1_000_000, ge=1000, description="Log kept per step attempt: head and tail.")

@@ -33,7 +33,8 @@ def status(ctx: typer.Context, app: Application, environment: Environment = None
         found = api.get(path_of(app), {"environment": environment})
 
     def table() -> None:
-        print_fields({key: found.get(key) for key in ("name", "environment", "status", "version", "created_by")})
+        keys = ("name", "environment", "status", "version", "created_by", "expires_at")
+        print_fields({key: found.get(key) for key in keys})
         say()
         print_resources(as_objects(found.get("resources")))
 

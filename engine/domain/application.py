@@ -16,6 +16,8 @@ class Application:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     deleted_at: datetime | None = None
+    expires_at: datetime | None = None
+    """When it is deleted by itself; None for never."""
 
 
 @dataclass(frozen=True, slots=True)

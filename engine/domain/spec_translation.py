@@ -163,6 +163,8 @@ def _environment(findings: Findings, value: Json) -> tuple[str | None, float | N
         seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in _PART.findall(ttl[:100]))
         if len(ttl) > 100 or seconds > _LONGEST_TTL:
             findings.error("out_of_range", ("environment", "ttl"), "is longer than 100 years", "write for example `7d`")
+        elif not seconds and _PART.search(ttl):
+            findings.error("out_of_range", ("environment", "ttl"), "is no time at all", "write for example `24h`")
     return _word(fields.get("type")), seconds
 
 

@@ -13,7 +13,7 @@ logger = structlog.get_logger()
 class Repeating:
     """Calls `work` every `seconds`; what it raises is logged and the next turn comes as ever."""
 
-    def __init__(self, name: str, work: Callable[[], None], *, seconds: float) -> None:
+    def __init__(self, name: str, work: Callable[[], object], *, seconds: float) -> None:
         self.name = name
         self._work = work
         self._seconds = seconds

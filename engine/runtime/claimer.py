@@ -31,11 +31,13 @@ class Held:
 class Claimer:
     """Thread safe. `next` hands out one claim at a time; `done` gives it up."""
 
-    def __init__(self, store: Store, *, worker: str, threads: int, cap: int, lease: float) -> None:
+    def __init__(self, store: Store, *, worker: str, threads: int, cap: int, lease: float, most: int = 0) -> None:
+        """`cap` is per application, `most` over all workers (0: none)."""
         self._store = store
         self._worker = worker
         self._threads = threads
         self._cap = cap
+        self._most = most
         self._lease = lease
         self._claiming = threading.Lock()
         self._lock = threading.Lock()
@@ -108,6 +110,7 @@ class Claimer:
             lease=self._lease,
             busy=busy,
             take_over=time.monotonic() >= self._hands_off_until,
+            most=self._most,
         )
         return [Held(claim, Token(), since) for claim in fresh]
 

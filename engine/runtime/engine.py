@@ -4,7 +4,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -50,8 +50,12 @@ class Engine:
         *,
         base_environment: Mapping[str, str],
         others: Sender | None = None,
+        duties: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
-        """`others` wakes the engines of other processes when there is more to do than this one can take on."""
+        """`others` wakes the engines of other processes when there is more to do than this one can take on.
+
+        `duties` are done as often as a sweep, each on a thread of its own: one that fails holds up no other.
+        """
         self.worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._store = store
         self._settings = settings
@@ -75,6 +79,7 @@ class Engine:
             self._beating,
             Repeating("sweep", self.sweep, seconds=settings.sweep_seconds),
             Repeating("logs", self._logs.flush, seconds=_LOG_FLUSH_SECONDS),
+            *(Repeating(name, duty, seconds=settings.sweep_seconds) for name, duty in (duties or {}).items()),
         ]
         self._rested = threading.Condition()
         self._swept = time.monotonic()
@@ -211,6 +216,7 @@ def _claimer(store: Store, settings: Settings, worker: str) -> Claimer:
         worker=worker,
         threads=settings.threads,
         cap=settings.max_concurrent_per_application,
+        most=settings.max_concurrent_workflows,
         lease=settings.lease_seconds,
     )
 

@@ -43,6 +43,7 @@ class Sweeper:
             found += repair.wake_forgotten(tx, limit=self._batch)
             repair.fail_orphans(tx, limit=self._batch)
             repair.drop_old_keys(tx)
+            repair.count_events(tx, limit=100 * self._batch)
         self._check_health(older_than=self._health_seconds)
         self.set_alarm()
         self._nudge(max(1, found))

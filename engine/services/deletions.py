@@ -41,12 +41,12 @@ def delete(
     request: JsonObject = {"name": name, "environment": environment, "plan_hash": plan_hash}
 
     def work(tx: Transaction) -> Submission:
-        return _deleted(tx, platform, actor, name, environment, plan_hash=plan_hash, confirm=confirm)
+        return carry_out_deletion(tx, platform, actor, name, environment, plan_hash=plan_hash, confirm=confirm)
 
     return carried_out(platform, actor, "delete", idempotency_key, request=request, work=work)
 
 
-def _deleted(
+def carry_out_deletion(
     tx: Transaction,
     platform: Platform,
     actor: Actor,
@@ -56,6 +56,7 @@ def _deleted(
     plan_hash: str | None,
     confirm: bool,
 ) -> Submission:
+    """`delete` inside a transaction. It refuses before it has written anything."""
     found = existing(tx, name, environment, lock=True)
     plan, current = _planned(tx, platform, found, locked=True)
     check_plan(plan, plan_hash=plan_hash, confirm=confirm, deleting=True)

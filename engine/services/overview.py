@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 import structlog
 
-from engine.domain.event import Position
 from engine.errors import Unavailable
 from engine.services.platform import Platform
-from engine.store import applications, events, executions, facts, resources
-from engine.store.events import Tally
+from engine.store import applications, executions, facts, resources, tallies
 
 logger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`resources` are counted per (type, state), `executions` per state; both hold everything that ever was."""
+    """`resources` are counted per (type, state) and `executions` per state: those that are not over.
+
+    `totals` are the events of each kind that there ever were, also those that are no longer kept.
+    """
 
     applications: int
     environments: int
@@ -24,6 +25,7 @@ class Overview:
     golden_paths: int
     resources: Mapping[tuple[str, str], int]
     executions: Mapping[str, int]
+    totals: Mapping[str, int]
 
 
 def of_platform(platform: Platform) -> Overview:
@@ -36,14 +38,9 @@ def of_platform(platform: Platform) -> Overview:
             providers=len(registry.providers),
             golden_paths=sum(len(provider.golden_paths) for provider in registry.providers),
             resources=resources.counts(tx),
-            executions=executions.counts(tx),
+            executions=executions.unfinished(tx),
+            totals=tallies.totals(tx),
         )
-
-
-def events_since(platform: Platform, after: Position) -> Tally:
-    """How many events of each kind stand behind `after`."""
-    with platform.store.read() as tx:
-        return events.tally(tx, after=after)
 
 
 def check_database(platform: Platform) -> None:
@@ -61,9 +58,17 @@ def check_database(platform: Platform) -> None:
 def left_lying(platform: Platform) -> str:
     """Says so when work has waited for a worker longer than two sweeps; empty while all is well."""
     longest = 2 * platform.settings.sweep_seconds
+    if told := paused(platform):
+        return told
     with platform.store.read() as tx:
-        paused = facts.get(tx, facts.PAUSED)
         waited = executions.longest_wait(tx)
-    if paused is not None:
-        return f"claiming is paused by {paused.actor}" + (f": {paused.reason}" if paused.reason else "")
     return f"the first execution in the queue has waited {waited:.0f} s for a worker" if waited > longest else ""
+
+
+def paused(platform: Platform) -> str:
+    """Says who paused all claiming, and why; empty while it goes on."""
+    with platform.store.read() as tx:
+        found = facts.get(tx, facts.PAUSED)
+    if found is None:
+        return ""
+    return f"claiming is paused by {found.actor}" + (f": {found.reason}" if found.reason else "")

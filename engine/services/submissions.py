@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from engine.domain import spec_reader
 from engine.domain.plan import Plan
@@ -120,10 +121,11 @@ def _applied(tx: Transaction, platform: Platform, actor: Actor, wish: _Wish) -> 
     digest = hashlib.sha256(wish.source.encode()).hexdigest()
     version = applications.add_spec(tx, application.id, wish.source, digest=digest, actor=str(actor)).version
     ids = apply_plan(tx, application, plan, current, actor=actor, spec_version=version)
-    fact = application_event(
-        application, "spec.submitted", actor, version=version, plan=plan.hash, summary=plan.summary
-    )
-    events.record(tx, [fact])
+    told: dict[str, str | int] = {"version": version, "plan": plan.hash, "summary": plan.summary}
+    if (ttl := wish.spec.ttl) is not None:
+        told["expires_at"] = (tx.now + timedelta(seconds=ttl)).isoformat(timespec="milliseconds")
+    applications.set_expiry(tx, application.id, None if ttl is None else tx.now + timedelta(seconds=ttl))
+    events.record(tx, [application_event(application, "spec.submitted", actor, **told)])
     return Submission(
         application.name,
         wish.environment,

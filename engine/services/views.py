@@ -7,7 +7,7 @@ from datetime import datetime
 from engine.domain.application import SubmittedVersion
 from engine.domain.changes import MASK
 from engine.domain.event import Event
-from engine.domain.execution import StepState
+from engine.domain.execution import FINAL, StepState
 from engine.domain.plan import Plan, PlanItem
 from engine.domain.provider import OperationWorkflows, Provider, ProviderWorkflow, ResourceType
 from engine.domain.resource import Resource
@@ -17,6 +17,7 @@ from engine.domain.workflow import Parameter
 from engine.errors import Problem
 from engine.services.applications import ApplicationView
 from engine.services.checking import Verdict
+from engine.services.claiming import Claiming
 from engine.services.overview import Overview
 from engine.services.resources import ResourceDetails
 from engine.services.submissions import Submission
@@ -92,6 +93,7 @@ def application(view: ApplicationView, *, with_resources: bool = False) -> JsonO
         "created_by": found.created_by,
         "created_at": moment(found.created_at),
         "updated_at": moment(found.updated_at),
+        "expires_at": moment(found.expires_at),
     }
     return {**shown, "resources": [resource(item) for item in view.resources]} if with_resources else shown
 
@@ -178,12 +180,14 @@ def variables(found: Variables, *, reveal: bool = False) -> JsonObject:
 
 
 def overview(found: Overview) -> JsonObject:
-    """Counts; terminated resources stand in `resources_by_state` only."""
+    """Counts of what stands and runs; of what is over, how often it ever came to that end."""
     by_state, by_type = Counter[str](), Counter[str]()
     for (kind, state), count in found.resources.items():
         by_state[state] += count
-        if state != "terminated":
-            by_type[kind] += count
+        by_type[kind] += count
+    by_state["terminated"] = found.totals.get("resource.terminated", 0)
+    ended = {state.value: found.totals.get(f"execution.{state}", 0) for state in FINAL}
+    runs = {state: count for state, count in sorted({**found.executions, **ended}.items()) if count}
     return {
         "applications": found.applications,
         "environments": found.environments,
@@ -191,9 +195,21 @@ def overview(found: Overview) -> JsonObject:
         "golden_paths": found.golden_paths,
         "resources": by_type.total(),
         "resources_by_type": dict(sorted(by_type.items())),
-        "resources_by_state": dict(sorted(by_state.items())),
-        "executions": sum(found.executions.values()),
-        "executions_by_state": dict(sorted(found.executions.items())),
+        "resources_by_state": {state: count for state, count in sorted(by_state.items()) if count},
+        "executions": sum(runs.values()),
+        "executions_by_state": {**runs},
+    }
+
+
+def claiming(found: Claiming) -> JsonObject:
+    pause = found.paused
+    return {
+        "paused": pause is not None,
+        "by": pause.actor if pause else "",
+        "since": moment(pause.at) if pause else None,
+        "reason": pause.reason if pause else "",
+        "running": found.running,
+        "queued": found.queued,
     }
 
 

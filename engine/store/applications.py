@@ -1,6 +1,7 @@
 """Applications and the specs submitted for them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ def _application(row: Any) -> Application:
         created_at=row.created_at,
         updated_at=row.updated_at,
         deleted_at=row.deleted_at,
+        expires_at=row.expires_at,
     )
 
 
@@ -34,8 +36,22 @@ def find(tx: Transaction, name: str, environment: str, *, lock: bool = False) ->
     return None if row is None else _application(row)
 
 
-def get(tx: Transaction, application_id: ApplicationId) -> Application:
-    return _application(tx.connection.execute(sa.select(applications).where(applications.c.id == application_id)).one())
+def get(tx: Transaction, application_id: ApplicationId, *, lock: bool = False) -> Application:
+    query = sa.select(applications).where(applications.c.id == application_id)
+    return _application(tx.connection.execute(query.with_for_update() if lock else query).one())
+
+
+def due(tx: Transaction, *, limit: int) -> list[ApplicationId]:
+    """Those whose time is over, the longest overdue first."""
+    query = sa.select(applications.c.id).where(applications.c.expires_at <= tx.now)
+    found = tx.connection.execute(query.order_by(applications.c.expires_at).limit(limit)).scalars()
+    return [ApplicationId(value) for value in found]
+
+
+def set_expiry(tx: Transaction, application_id: ApplicationId, expires_at: datetime | None) -> None:
+    tx.connection.execute(
+        sa.update(applications).where(applications.c.id == application_id).values(expires_at=expires_at)
+    )
 
 
 def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Application:
@@ -50,7 +66,9 @@ def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Appli
 
 def mark_deleted(tx: Transaction, application_id: ApplicationId) -> None:
     tx.connection.execute(
-        sa.update(applications).where(applications.c.id == application_id).values(deleted_at=tx.now, updated_at=tx.now)
+        sa.update(applications)
+        .where(applications.c.id == application_id)
+        .values(deleted_at=tx.now, updated_at=tx.now, expires_at=None)
     )
 
 

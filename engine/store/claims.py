@@ -14,17 +14,18 @@ from engine.store import facts
 from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.executions import execution_of
-from engine.store.tables import applications, executions
+from engine.store.tables import EXECUTION_PENDING, EXECUTION_RUNNING, EXECUTION_UNDUE, applications, executions
 from engine.store.types import UtcDateTime, database_now
 
 _PUT_OFF_SECONDS = 60.0
 _E = executions.c
-_IS_PENDING = _E.state == sa.literal_column("'pending'")
-_IS_RUNNING = _E.state == sa.literal_column("'running'")
-"""Written out: a server that plans once for all values would not see that the partial indexes fit."""
 _RUNNING = (
-    sa.select(_E.fair_key, sa.func.count().label("running")).where(_IS_RUNNING).group_by(_E.fair_key).cte("running")
+    sa.select(_E.fair_key, sa.func.count().label("running"))
+    .where(EXECUTION_RUNNING)
+    .group_by(_E.fair_key)
+    .cte("running")
 )
+_MOST_LOCK = 0x696E6E6F72  # "innor": claims of one PostgreSQL database take turns on it while a cap is set
 
 
 def claim(
@@ -36,6 +37,7 @@ def claim(
     lease: float,
     busy: Collection[ExecutionId] = (),
     take_over: bool = True,
+    most: int = 0,
 ) -> list[Claim]:
     """Take up to `limit` executions that are ready, at most `cap` running per fair key, for `lease` seconds.
 
@@ -43,15 +45,28 @@ def claim(
     The cap is fairness, not a limit to rely on: claims of the same moment on PostgreSQL do not see each other, so for
     that moment each worker may fill the cap by itself. Counting strictly would make all claims wait for each other.
     While an operator has paused claiming, nothing is taken.
+
+    `most`, unless 0, is the most that may run at once over all workers, exactly: with it, claims take turns.
     """
+    room = _room(tx, most) if most else limit
     found = tx.connection.execute(candidates(tx, limit=limit, cap=cap, busy=busy, take_over=take_over)).all()
     taken: dict[str, int] = {}
     chosen: dict[int, str] = {}
     for row in sorted(found, key=lambda row: (row.fair_tag, row.id)):
-        taken[row.fair_key] = taken.get(row.fair_key, row.running or 0) + (row.state != "running")
-        if len(chosen) < limit and (row.state == "running" or taken[row.fair_key] <= cap):
+        again = row.state == "running"  # a run that is taken over counts already
+        taken[row.fair_key] = taken.get(row.fair_key, row.running or 0) + (not again)
+        if len(chosen) < limit and (again or (taken[row.fair_key] <= cap and room > 0)):
             chosen[row.id] = row.state
+            room -= not again
     return _take(tx, chosen, worker=worker, lease=lease) if chosen else []
+
+
+def _room(tx: Transaction, most: int) -> int:
+    """How many more may run. From here to its end no other claim of this database counts or takes anything."""
+    if tx.postgresql:
+        tx.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MOST_LOCK)))
+    query = sa.select(sa.func.count()).select_from(executions).where(EXECUTION_RUNNING)
+    return most - tx.connection.execute(query).scalar_one()
 
 
 def candidates(
@@ -59,13 +74,13 @@ def candidates(
 ) -> sa.CompoundSelect[Any]:
     """The first in the queue, and of those that sleep or whose lease has run out the first that are due."""
     full = sa.select(_RUNNING.c.fair_key).where(_RUNNING.c.running >= cap)
-    room = sa.or_(_E.fair_key.not_in(full), _IS_RUNNING)  # a run that is taken over counts already
+    room = sa.or_(_E.fair_key.not_in(full), EXECUTION_RUNNING)  # a run that is taken over counts already
     now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
     going = ~facts.holds(facts.PAUSED)
-    queued = sa.and_(_IS_PENDING, _E.ready_at <= now, room, going)
-    due = sa.and_(~_IS_PENDING, _E.ready_at.is_not(None), _E.ready_at <= now, room, going)
+    queued = sa.and_(EXECUTION_PENDING, _E.ready_at <= now, room, going)
+    due = sa.and_(EXECUTION_UNDUE, _E.ready_at.is_not(None), _E.ready_at <= now, room, going)
     if not take_over:
-        due = sa.and_(due, ~_IS_RUNNING)
+        due = sa.and_(due, ~EXECUTION_RUNNING)
     if busy:
         due = sa.and_(due, sa.not_(among(tx, _E.id, busy)))
         queued = sa.and_(queued, sa.not_(among(tx, _E.id, busy)))

@@ -101,25 +101,6 @@ def listed(
     return [_event(row) for row in tx.connection.execute(query)]
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Events per kind: those whose order is final, up to `reached`, and those behind it."""
-
-    settled: dict[str, int]
-    recent: dict[str, int]
-    reached: Position
-
-
-def tally(tx: Transaction, *, after: Position = BEGINNING) -> Tally:
-    """Count the events behind `after`."""
-    end = max(newest(tx), after)  # first: whatever is final by now is counted
-    ended = (tuple(end) >= _PLACE).label("ended")
-    query = sa.select(events.c.kind, ended, sa.func.count()).where(tuple(after) < _PLACE).group_by(events.c.kind, ended)
-    rows = tx.connection.execute(query).all()
-    settled = {kind: count for kind, final, count in rows if final}
-    return Tally(settled, {kind: count for kind, final, count in rows if not final}, end)
-
-
 def mend_order(tx: Transaction) -> bool:
     """Take up a timeline that came from another server, whose count of transactions was ahead; False if it is ours.
 

@@ -7,10 +7,10 @@ which is the tag of the next execution in the queue. Workers claim by rising tag
 import sqlalchemy as sa
 
 from engine.store.database import Transaction
-from engine.store.tables import executions, fair_queues
+from engine.store.tables import EXECUTION_PENDING, executions, fair_queues
 from engine.store.upsert import insert
 
-_NEXT = sa.select(sa.func.min(executions.c.fair_tag)).where(executions.c.state == sa.literal_column("'pending'"))
+_NEXT = sa.select(sa.func.min(executions.c.fair_tag)).where(EXECUTION_PENDING)
 _NEWEST = sa.select(sa.func.max(fair_queues.c.last_tag))
 """With nothing in the queue everybody starts level with whoever was served most."""
 

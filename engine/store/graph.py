@@ -92,6 +92,38 @@ def end_nodes(tx: Transaction, nodes: Iterable[NodeRef]) -> None:
         tx.connection.execute(sa.update(graph_nodes).where(graph_nodes.c.id.in_(ids)).values(valid_to=tx.now))
 
 
+def drop_nodes(tx: Transaction, kind: str, refs: Iterable[str]) -> None:
+    """Remove the nodes, whether they hold or not, with every edge at them: what they stood for is forgotten."""
+    wanted = sorted(set(refs))
+    for start in range(0, len(wanted), 500):
+        some = sa.and_(graph_nodes.c.kind == kind, graph_nodes.c.ref.in_(wanted[start : start + 500]))
+        ids = sorted(tx.connection.execute(sa.select(graph_nodes.c.id).where(some)).scalars())
+        for column in (graph_edges.c.source_id, graph_edges.c.target_id):
+            tx.connection.execute(sa.delete(graph_edges).where(column.in_(ids)))
+        tx.connection.execute(sa.delete(graph_nodes).where(graph_nodes.c.id.in_(ids)))
+
+
+def drop_ended(tx: Transaction, *, before: datetime, limit: int, trial: bool) -> dict[str, int]:
+    """Remove up to `limit` edges, and nodes without edges, that have not held since `before`; a `trial` counts all."""
+    at_it = sa.or_(graph_edges.c.source_id == graph_nodes.c.id, graph_edges.c.target_id == graph_nodes.c.id)
+    lasting = sa.or_(graph_edges.c.valid_to.is_(None), graph_edges.c.valid_to >= before)
+    bare = ~sa.exists().where(at_it, lasting if trial else sa.true())
+    rows: dict[str, int] = {}
+    for table, more in ((graph_edges, sa.true()), (graph_nodes, bare)):
+        query = sa.select(table.c.id).where(table.c.valid_to < before, more)
+        if trial:
+            rows[table.name] = tx.connection.execute(
+                sa.select(sa.func.count()).select_from(query.subquery())
+            ).scalar_one()
+            continue
+        some = query.order_by(table.c.valid_to).limit(limit).with_for_update(skip_locked=True)
+        ids = sorted(tx.connection.execute(some).scalars())
+        for chunk in _chunks(ids):
+            tx.connection.execute(sa.delete(table).where(table.c.id.in_(chunk)))
+        rows[table.name] = len(ids)
+    return rows
+
+
 _FOLLOWED = [EdgeKind.CONTAINS.value, EdgeKind.REQUIRES.value, EdgeKind.DEPENDS_ON.value]
 
 

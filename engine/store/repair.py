@@ -6,20 +6,26 @@ import sqlalchemy as sa
 
 from engine.domain.execution import FINAL
 from engine.domain.provider import Operation
-from engine.domain.resource import AWAITS_TURN, IN_PROGRESS, PROVISIONED, Resource, ResourceState
+from engine.domain.resource import AWAITS_TURN, Resource, ResourceState
 from engine.domain.values import SYSTEM, ResourceId
-from engine.store import executions, resources, steps
+from engine.store import executions, resources, steps, tallies
 from engine.store.database import Transaction
 from engine.store.executions import NewExecution
 from engine.store.readiness import start_ready
 from engine.store.settling import Choose, settle_orphans
+from engine.store.tables import (
+    EXECUTION_UNDUE,
+    EXECUTION_WAITING,
+    RESOURCE_PROVISIONED,
+    RESOURCE_UNDER_WAY,
+    idempotency_keys,
+    resource_dependencies,
+)
 from engine.store.tables import executions as execution_table
-from engine.store.tables import idempotency_keys, resource_dependencies
 from engine.store.tables import resources as resource_table
 
 _ACTOR = str(SYSTEM)
 _FINAL = [state.value for state in FINAL]
-_IN_PROGRESS = [state.value for state in IN_PROGRESS]
 _KEY_LIFE = timedelta(hours=24)
 
 
@@ -34,7 +40,7 @@ def start_forgotten(tx: Transaction, *, limit: int) -> int:
         .where(
             resource_table.c.pending.is_not(None),
             resource_table.c.blocked_by.is_(None),
-            resource_table.c.state.not_in(_IN_PROGRESS),
+            ~RESOURCE_UNDER_WAY,
             sa.or_(resource_table.c.state != ResourceState.FAILED.value, resource_table.c.reason == AWAITS_TURN),
             sa.case((deleting, ~needed), else_=~waits),
         )
@@ -51,12 +57,7 @@ def fail_orphans(tx: Transaction, *, limit: int) -> int:
     ended = sa.exists().where(
         execution_table.c.id == resource_table.c.execution_id, execution_table.c.state.not_in(_FINAL)
     )
-    query = (
-        sa.select(resource_table.c.id)
-        .where(resource_table.c.state.in_(_IN_PROGRESS), ~ended)
-        .order_by(resource_table.c.id)
-        .limit(limit)
-    )
+    query = sa.select(resource_table.c.id).where(RESOURCE_UNDER_WAY, ~ended).order_by(resource_table.c.id).limit(limit)
     orphans = {ResourceId(value) for value in tx.connection.execute(query).scalars()}
     return settle_orphans(tx, orphans) if orphans else 0
 
@@ -79,7 +80,7 @@ def queue_health_checks(tx: Transaction, *, older_than: float, choose: Choose, l
     query = (
         sa.select(resource_table.c.id)
         .where(
-            resource_table.c.state.in_([state.value for state in PROVISIONED]),
+            RESOURCE_PROVISIONED,
             resource_table.c.pending.is_(None),
             sa.or_(
                 resource_table.c.checked_at.is_(None),
@@ -129,6 +130,11 @@ def _drop_old_checks(tx: Transaction, ids: list[ResourceId]) -> None:
         )
 
 
+def count_events(tx: Transaction, *, limit: int) -> None:
+    """Events that have settled go into the tallies, so that whoever asks for totals need not read them again."""
+    tallies.fold(tx, limit=limit)
+
+
 def drop_old_keys(tx: Transaction) -> None:
     tx.connection.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < tx.now - _KEY_LIFE))
 
@@ -136,7 +142,7 @@ def drop_old_keys(tx: Transaction) -> None:
 def next_due(tx: Transaction) -> float | None:
     """Seconds until the next sleeping execution is due; None when none sleeps with a time."""
     query = sa.select(sa.func.min(execution_table.c.ready_at)).where(
-        execution_table.c.ready_at > tx.now, execution_table.c.state == "waiting"
+        execution_table.c.ready_at > tx.now, EXECUTION_WAITING, EXECUTION_UNDUE
     )
     due = tx.connection.execute(query).scalar_one_or_none()
     return None if due is None else (due - tx.now).total_seconds()

@@ -11,7 +11,7 @@ from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceKey, ResourceState
 from engine.domain.values import ApplicationId, ExecutionId, JsonObject, ResourceId
 from engine.store.database import Transaction
-from engine.store.tables import applications, resource_references, resources
+from engine.store.tables import RESOURCE_STANDING, applications, resource_references, resources
 
 _PARAMS = "resources.params"
 _OUTPUTS = "resources.outputs"
@@ -168,12 +168,10 @@ def listed(
     """Resources by rising id."""
     query = _SELECT.where(resources.c.id > after).order_by(resources.c.id).limit(limit)
     if application is not None:
-        referring = (
-            sa.select(resource_references.c.resource_id)
-            .join(applications, applications.c.id == resource_references.c.application_id)
-            .where(applications.c.name == application)
-        )
-        query = query.where(sa.or_(applications.c.name == application, resources.c.id.in_(referring)))
+        named = sa.select(applications.c.id).where(applications.c.name == application)
+        referred = sa.select(resource_references.c.resource_id).where(resource_references.c.application_id.in_(named))
+        owned = sa.select(resources.c.id).where(resources.c.application_id.in_(named))
+        query = query.where(resources.c.id.in_(referred.union(owned)))
     if environment is not None:
         query = query.where(resources.c.environment == environment)
     if resource_type is not None:
@@ -181,15 +179,14 @@ def listed(
     if state is not None:
         query = query.where(resources.c.state == state.value)
     elif not include_terminated:
-        query = query.where(resources.c.state != ResourceState.TERMINATED.value)
+        query = query.where(RESOURCE_STANDING)
     return [resource_of(tx, row) for row in tx.connection.execute(query)]
 
 
 def counts(tx: Transaction) -> dict[tuple[str, str], int]:
-    """How many resources per (type, state)."""
-    query = sa.select(resources.c.type, resources.c.state, sa.func.count()).group_by(
-        resources.c.type, resources.c.state
-    )
+    """How many resources per (type, state); those that are gone are not counted."""
+    query = sa.select(resources.c.type, resources.c.state, sa.func.count()).where(RESOURCE_STANDING)
+    query = query.group_by(resources.c.type, resources.c.state)
     return {(row[0], row[1]): row[2] for row in tx.connection.execute(query)}
 
 

@@ -12,7 +12,14 @@ from engine.domain.values import ExecutionId
 from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.sealed_outputs import seal, unseal
-from engine.store.tables import executions, resource_references, resources, step_runs
+from engine.store.tables import (
+    EXECUTION_WAITING,
+    STEP_WAITING,
+    executions,
+    resource_references,
+    resources,
+    step_runs,
+)
 
 _OUTPUTS, _MEMO = "step_runs.outputs", "step_runs.memo"
 
@@ -83,7 +90,7 @@ def wake(tx: Transaction, kind: WaitKind, refs: Iterable[int]) -> int:
     woken = 0
     for start in range(0, len(wanted), 500):
         waiting = sa.select(step_runs.c.execution_id).where(
-            step_runs.c.state == StepState.WAITING.value,
+            STEP_WAITING,
             step_runs.c.wait_kind == kind.value,
             among(tx, step_runs.c.wait_ref, wanted[start : start + 500]),
         )
@@ -128,9 +135,9 @@ def due_waits(tx: Transaction, *, limit: int, only: ExecutionId | None = None) -
         sa.select(executions.c.id)
         .join(step_runs, step_runs.c.execution_id == executions.c.id)
         .where(
-            executions.c.state == ExecutionState.WAITING.value,
+            EXECUTION_WAITING,
             sa.or_(executions.c.ready_at.is_(None), executions.c.ready_at > tx.now),
-            step_runs.c.state == StepState.WAITING.value,
+            STEP_WAITING,
             sa.or_(
                 sa.and_(step_runs.c.wait_kind == WaitKind.EXECUTION.value, _CHILD_ENDED),
                 sa.and_(step_runs.c.wait_kind == WaitKind.RESOURCE.value, _RESOURCE_OVER),

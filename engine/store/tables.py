@@ -6,6 +6,8 @@ moment from which a worker may claim it. It is NULL in rows that are finished an
 `sqlite_autoincrement`: an id is never given twice, as PostgreSQL's sequences promise too.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
@@ -38,6 +40,16 @@ _ROOM = {"fillfactor": 70}
 """Rows that change often keep room on their page, so that PostgreSQL need not touch their indexes."""
 
 
+def _written(column: Column[str], *values: str) -> sa.ColumnElement[bool]:
+    """`column IN (...)` with the values written out: only so does a server see that a partial index fits."""
+    literals = [sa.literal_column(f"'{value}'", String()) for value in values]
+    return column == literals[0] if len(literals) == 1 else column.in_(literals)
+
+
+def _partial(name: str, *columns: Column[Any], where: sa.ColumnElement[bool]) -> None:
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 def _text(name: str, default: str = "") -> Column[str]:
     return Column(name, String, nullable=False, server_default=default)
 
@@ -53,9 +65,12 @@ applications = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     _text("created_by"),
+    Column("expires_at", UtcDateTime),
     UniqueConstraint("name", "environment"),
     sqlite_autoincrement=True,
 )
+_partial("ix_applications_live", applications.c.environment, where=applications.c.deleted_at.is_(None))
+_partial("ix_applications_expires", applications.c.expires_at, where=applications.c.expires_at.is_not(None))
 
 specs = Table(
     "specs",
@@ -103,12 +118,19 @@ resources = Table(
     CheckConstraint("observed_generation <= desired_generation", name="generations"),
     sqlite_autoincrement=True,
 )
-Index(
-    "ix_resources_pending",
+RESOURCE_UNDER_WAY = _written(resources.c.state, "provisioning", "updating", "terminating")
+RESOURCE_PROVISIONED = _written(resources.c.state, "active", "degraded")
+RESOURCE_STANDING = resources.c.state != sa.literal_column("'terminated'")
+_partial("ix_resources_pending", resources.c.id, where=resources.c.pending.is_not(None))
+_partial("ix_resources_under_way", resources.c.id, where=RESOURCE_UNDER_WAY)
+_partial("ix_resources_standing", resources.c.id, where=RESOURCE_STANDING)
+_partial(
+    "ix_resources_checked",
+    resources.c.checked_at,
     resources.c.id,
-    sqlite_where=resources.c.pending.is_not(None),
-    postgresql_where=resources.c.pending.is_not(None),
+    where=sa.and_(RESOURCE_PROVISIONED, resources.c.pending.is_(None)),
 )
+Index("ix_resources_identity", resources.c.identity)
 
 resource_references = Table(
     "resource_references",
@@ -133,8 +155,8 @@ executions = Table(
     "executions",
     metadata,
     Column("id", Identity, primary_key=True),
-    Column("application_id", Identity, ForeignKey("applications.id"), index=True),
-    Column("resource_id", Identity, ForeignKey("resources.id"), index=True),
+    Column("application_id", Identity, ForeignKey("applications.id")),
+    Column("resource_id", Identity, ForeignKey("resources.id")),
     Column("operation", String),
     Column("generation", Integer, nullable=False, server_default="0"),
     Column("parent_id", Identity, ForeignKey("executions.id")),
@@ -167,25 +189,20 @@ executions = Table(
     sqlite_autoincrement=True,
     postgresql_with=_ROOM,
 )
-Index(
-    "ix_executions_queue",
-    executions.c.fair_tag,
-    executions.c.id,
-    sqlite_where=executions.c.state == "pending",
-    postgresql_where=executions.c.state == "pending",
-)
-Index(
-    "ix_executions_due",
-    executions.c.ready_at,
-    sqlite_where=sa.and_(executions.c.ready_at.is_not(None), executions.c.state != "pending"),
-    postgresql_where=sa.and_(executions.c.ready_at.is_not(None), executions.c.state != "pending"),
-)
-Index(
-    "ix_executions_running",
-    executions.c.fair_key,
-    sqlite_where=executions.c.state == "running",
-    postgresql_where=executions.c.state == "running",
-)
+EXECUTION_PENDING = _written(executions.c.state, "pending")
+EXECUTION_RUNNING = _written(executions.c.state, "running")
+EXECUTION_WAITING = _written(executions.c.state, "waiting")
+EXECUTION_BROKEN = _written(executions.c.state, "failed", "cancelled")
+EXECUTION_UNDUE = executions.c.state != sa.literal_column("'pending'")
+GOLDEN_RUN = sa.and_(executions.c.resource_id.is_(None), executions.c.parent_id.is_(None))
+Index("ix_executions_application", executions.c.application_id, executions.c.id)
+Index("ix_executions_resource", executions.c.resource_id, executions.c.id)
+_partial("ix_executions_queue", executions.c.fair_tag, executions.c.id, where=EXECUTION_PENDING)
+_partial("ix_executions_due", executions.c.ready_at, where=sa.and_(executions.c.ready_at.is_not(None), EXECUTION_UNDUE))
+_partial("ix_executions_running", executions.c.fair_key, where=EXECUTION_RUNNING)
+_partial("ix_executions_waiting", executions.c.id, where=EXECUTION_WAITING)
+_partial("ix_executions_broken", executions.c.id, where=EXECUTION_BROKEN)
+_partial("ix_executions_golden", executions.c.workflow, executions.c.id, where=GOLDEN_RUN)
 
 step_runs = Table(
     "step_runs",
@@ -208,13 +225,8 @@ step_runs = Table(
     Column("memo_sealed", Sealed),
     postgresql_with=_ROOM,
 )
-Index(
-    "ix_step_runs_waiting",
-    step_runs.c.wait_kind,
-    step_runs.c.wait_ref,
-    sqlite_where=step_runs.c.wait_kind.is_not(None),
-    postgresql_where=step_runs.c.wait_kind.is_not(None),
-)
+STEP_WAITING = _written(step_runs.c.state, "waiting")
+_partial("ix_step_runs_waiting", step_runs.c.wait_kind, step_runs.c.wait_ref, where=STEP_WAITING)
 
 step_logs = Table(
     "step_logs",
@@ -293,12 +305,15 @@ Index(
     postgresql_where=graph_nodes.c.valid_to.is_(None),
 )
 
+Index("ix_graph_nodes_ref", graph_nodes.c.kind, graph_nodes.c.ref)
+_partial("ix_graph_nodes_ended", graph_nodes.c.valid_to, where=graph_nodes.c.valid_to.is_not(None))
+
 graph_edges = Table(
     "graph_edges",
     metadata,
     Column("id", Identity, primary_key=True),
     Column("kind", String, nullable=False),
-    Column("source_id", Identity, ForeignKey("graph_nodes.id"), nullable=False),
+    Column("source_id", Identity, ForeignKey("graph_nodes.id"), nullable=False, index=True),
     Column("target_id", Identity, ForeignKey("graph_nodes.id"), nullable=False, index=True),
     Column("valid_from", UtcDateTime, nullable=False),
     Column("valid_to", UtcDateTime),
@@ -314,6 +329,8 @@ Index(
     postgresql_where=graph_edges.c.valid_to.is_(None),
 )
 
+_partial("ix_graph_edges_ended", graph_edges.c.valid_to, where=graph_edges.c.valid_to.is_not(None))
+
 events = Table(
     "events",
     metadata,
@@ -322,7 +339,7 @@ events = Table(
     Column("kind", String, nullable=False),
     Column("actor", String, nullable=False),
     Column("application_id", Identity),
-    Column("resource_id", Identity, index=True),
+    Column("resource_id", Identity),
     Column("execution_id", Identity, index=True),
     Column("data", JsonColumn, nullable=False),
     Column("xact", BigInteger, nullable=False, server_default=current_xact()),  # pyright: ignore[reportArgumentType] - any clause will do
@@ -330,6 +347,15 @@ events = Table(
 )
 Index("ix_events_order", events.c.xact, events.c.id)
 Index("ix_events_application_order", events.c.application_id, events.c.xact, events.c.id)
+Index("ix_events_resource", events.c.resource_id, events.c.id)
+
+event_tallies = Table(
+    "event_tallies",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("count", Identity, nullable=False, autoincrement=False),
+    comment="How many events of each kind there were up to the one that the fact `events-counted` names.",
+)
 
 idempotency_keys = Table(
     "idempotency_keys",

@@ -18,7 +18,7 @@ from mcp_server.house import LONGEST_WAIT, House, Progress, aside, wait_for
 from mcp_server.plans import plan_table
 from mcp_server.tools.things import failures
 
-_COLUMNS = ("id", "name", "environment", "version", "status", "resources", "updated_at")
+_COLUMNS = ("id", "name", "environment", "version", "status", "resources", "updated_at", "expires_at")
 _RESOURCE_COLUMNS = ("id", "name", "type", "state", "execution_id", "error")
 _MOST_WARNINGS = 20
 
@@ -51,6 +51,7 @@ class SpecTools:
                 view.status,
                 len(view.resources),
                 views.moment(view.application.updated_at),
+                views.moment(view.application.expires_at),
             ]
             for view in found.items
         ]
@@ -146,7 +147,9 @@ def _standing(view: ApplicationView) -> JsonObject:
         [item.id, item.name, item.key.type, item.state.value, item.execution_id, item.error or item.reason]
         for item in view.resources
     ]
-    return {"status": view.status, "resources": table(_RESOURCE_COLUMNS, rows), "next": _next(view)}
+    expires = views.moment(view.application.expires_at)
+    standing: JsonObject = {"status": view.status, "resources": table(_RESOURCE_COLUMNS, rows), "next": _next(view)}
+    return {**standing, "expires_at": expires} if expires else standing
 
 
 def _next(view: ApplicationView) -> list[Json]:

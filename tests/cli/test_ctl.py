@@ -268,3 +268,16 @@ def test_version_and_help_import_nothing_heavy(module: str, option: str) -> None
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_operator_pauses_all_workers_and_lets_them_go_on(served: Served) -> None:
+    assert served.ctl("admin", "status", "-o", "json").json["paused"] is False
+    done = served.ctl("admin", "pause", "--reason", "new disk")
+    assert (done.code, "Claiming is paused by api_key:token: new disk." in done.out) == (0, True)
+    assert served.ctl("deploy", "-", stdin=score("later")).code == 0
+    shown = served.ctl("admin", "status").out
+    assert all(word in shown for word in ("new disk", "queued", "api_key:token"))
+    assert served.ctl("status", "later", "-o", "json").json["status"] == "in_progress"
+    assert served.ctl("admin", "resume").out == "Claiming goes on.\n"
+    assert served.submit("later").code == 0
+    assert served.ctl("delete", "later", "--yes", "-w").code == 0

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from engine.domain.execution import ExecutionState
 from engine.domain.runs import Claim, Outputs
 from engine.domain.values import ExecutionId
-from engine.store import claims, executions
-from engine.store.database import Store
+from engine.store import claims, executions, facts
+from engine.store.database import Store, Transaction
 from engine.store.executions import NewExecution
 from engine.store.tables import executions as table
 
@@ -109,3 +110,91 @@ def test_an_execution_that_cannot_be_opened_does_not_hold_up_the_others(store: S
     assert [c.execution.id for c in claim(store)] == [good]
     with store.begin() as tx:
         assert tx.connection.execute(sa.select(table.c.state).where(table.c.id == bad)).scalar_one() == "pending"
+
+
+def finish(store: Store, claims_: list[Claim], state: ExecutionState = ExecutionState.SUCCEEDED) -> None:
+    with store.begin() as tx:
+        end(tx, claims_, state)
+
+
+def end(tx: Transaction, claims_: list[Claim], state: ExecutionState = ExecutionState.SUCCEEDED) -> None:
+    ids = [c.execution.id for c in claims_]
+    tx.connection.execute(sa.update(table).where(table.c.id.in_(ids)).values(state=state.value, ready_at=None))
+
+
+def claim_most(store: Store, most: int, *, worker: str = "me", limit: int = 10) -> list[Claim]:
+    with store.begin() as tx:
+        return claims.claim(tx, worker=worker, limit=limit, cap=1000, lease=30, most=most)
+
+
+def test_no_more_than_the_limit_run_over_all_workers_however_many_claim_at_once(store: Store) -> None:
+    queue(store, "app", 60)
+    queue(store, "other", 60)
+    taken: list[ExecutionId] = []
+    at_once: list[int] = []
+    lock = threading.Lock()
+    barrier = threading.Barrier(6)
+
+    def work(name: str) -> None:
+        barrier.wait(20)
+        while True:
+            got = claim_most(store, 7, worker=name, limit=5)
+            with store.read() as tx:
+                at_once.append(executions.unfinished(tx)["running"])
+                left = executions.unfinished(tx)["pending"]
+            with lock:
+                taken.extend(c.execution.id for c in got)
+            finish(store, got)
+            if not got and not left:
+                return
+
+    threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(taken) == len(set(taken)) == 120
+    assert max(at_once) <= 7
+
+
+def test_what_sleeps_does_not_count_and_wakes_into_free_room_only(store: Store) -> None:
+    queue(store, "app", 4)
+    (asleep, *_) = claim_most(store, 2)
+    finish(store, [asleep], ExecutionState.WAITING)
+    assert len(claim_most(store, 2)) == 1, "its place is free"
+    with store.begin() as tx:
+        tx.connection.execute(sa.update(table).where(table.c.id == asleep.execution.id).values(ready_at=tx.now))
+    assert claim_most(store, 2) == []
+    assert asleep.execution.id in {c.execution.id for c in claim_most(store, 4)}
+
+
+def test_what_ends_in_the_transaction_that_claims_does_not_count_any_more(store: Store) -> None:
+    queue(store, "app", 5)
+    mine = claim_most(store, 2)
+    assert len(mine) == 2
+    with store.begin() as tx:
+        end(tx, mine[:1])
+        assert len(claims.claim(tx, worker="me", limit=5, cap=100, lease=30, most=2)) == 1
+
+
+def test_a_lost_run_is_taken_over_though_the_limit_is_reached_for_it_counts_already(store: Store) -> None:
+    queue(store, "app", 5)
+    lost, _ = claim_most(store, 2)
+    expire(store, lost.execution.id)
+    (again,) = claim_most(store, 2, worker="you")
+    assert (again.execution.id, again.taken_over) == (lost.execution.id, True)
+
+
+def test_while_claiming_is_paused_nobody_gets_anything_and_afterwards_everything(store: Store) -> None:
+    queue(store, "app", 2)
+    slept, lost = claim(store)
+    queue(store, "app")
+    finish(store, [slept], ExecutionState.WAITING)
+    for one in (slept, lost):
+        expire(store, one.execution.id)
+    with store.begin() as tx:
+        facts.put(tx, facts.PAUSED, actor="user:me", reason="upgrade")
+    assert claim(store, worker="you") == []
+    with store.begin() as tx:
+        facts.drop(tx, facts.PAUSED)
+    assert len(claim(store, worker="you")) == 3

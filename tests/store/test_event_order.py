@@ -208,20 +208,3 @@ def test_a_timeline_from_a_server_that_had_come_further_is_readable_and_goes_on(
     assert kinds(store) == ["old.n0", "old.n1", "old.n2", "new.one"]
     assert kinds(store, cursor) == ["old.n2", "new.one"]
     store.close()
-
-
-def test_totals_count_what_is_final_once_and_add_what_is_not(postgres: str) -> None:
-    store = open_store(postgres)
-    with store.begin() as tx:
-        say(tx, "a.one")
-    with another(store, postgres) as slow:
-        say(slow, "b.slow")
-        with store.begin() as tx:
-            say(tx, "a.one")
-        with store.read() as tx:
-            before = events.tally(tx)
-        assert (before.settled, before.recent) == ({"a.one": 1}, {"a.one": 1})
-    with store.read() as tx:
-        after = events.tally(tx, after=before.reached)
-    assert (after.settled, after.recent) == ({"a.one": 1, "b.slow": 1}, {})
-    store.close()

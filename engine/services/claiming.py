@@ -1,0 +1,52 @@
+"""Claiming as a whole: an operator pauses it for every worker and lets it go on."""
+
+from dataclasses import dataclass
+
+from engine.domain.event import Event
+from engine.domain.execution import ExecutionState
+from engine.domain.values import Actor
+from engine.services.platform import Platform
+from engine.store import events, executions, facts
+from engine.store.database import Transaction
+from engine.store.facts import Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Claiming:
+    """Whether work is claimed: `paused` says by whom it is not. What runs goes on all the same."""
+
+    paused: Fact | None
+    running: int
+    queued: int
+
+
+def state(platform: Platform) -> Claiming:
+    with platform.store.read() as tx:
+        return _state(tx)
+
+
+def _state(tx: Transaction) -> Claiming:
+    counted = executions.unfinished(tx)
+    return Claiming(
+        facts.get(tx, facts.PAUSED), counted[ExecutionState.RUNNING.value], counted[ExecutionState.PENDING.value]
+    )
+
+
+def pause(platform: Platform, actor: Actor, *, reason: str = "") -> Claiming:
+    """No worker claims anything from now on; submissions are accepted and wait. A pause that holds already stays."""
+    with platform.store.begin() as tx:
+        if facts.put(tx, facts.PAUSED, actor=str(actor), reason=reason):
+            events.record(tx, [Event("claiming.paused", str(actor), data={"reason": reason})])
+        return _state(tx)
+
+
+def resume(platform: Platform, actor: Actor) -> Claiming:
+    """Claiming goes on, at once in the engines that can be reached."""
+    with platform.store.begin() as tx:
+        before = facts.get(tx, facts.PAUSED)
+        if before is not None and facts.drop(tx, facts.PAUSED):
+            data = {"paused_by": before.actor, "paused_at": before.at.isoformat(timespec="milliseconds")}
+            events.record(tx, [Event("claiming.resumed", str(actor), data={**data, "reason": before.reason})])
+        after = _state(tx)
+    platform.signals.nudge(max(1, after.queued))
+    return after
