@@ -22,6 +22,7 @@ from engine.domain.values import Actor, ActorKind, ExecutionId, JsonObject, Reso
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import load
 from engine.runtime.engine import Engine, Places
+from engine.runtime.signals import Sender
 from engine.services import applications, executions, resources
 from engine.services.applications import Submission
 from engine.services.platform import Platform, Relay
@@ -106,7 +107,9 @@ def settings_for(folder: Path, **changes: object) -> Settings:
     return Settings.model_validate({**fast, **changes})
 
 
-def build_platform(store: Store, folder: Path, providers: Sequence[Path], **changes: object) -> "House":
+def build_platform(
+    store: Store, folder: Path, providers: Sequence[Path], *, others: Sender | None = None, **changes: object
+) -> "House":
     """A platform whose engine is not started yet. `folder` holds its workspaces and bundles."""
     settings = settings_for(folder, **changes)
     loaded = load(providers)
@@ -123,6 +126,7 @@ def build_platform(store: Store, folder: Path, providers: Sequence[Path], **chan
         PlatformRequests(platform),
         places=Places(folder / "workspaces", folder / "providers"),
         base_environment={"PATH": os.environ.get("PATH", os.defpath)},
+        others=others,
     )
     relay.connect(engine)
     return House(platform, engine)

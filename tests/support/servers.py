@@ -21,9 +21,9 @@ class RunningServer:
     pid: int
 
 
-def start(kind: str, data: Path) -> RunningServer:
-    """Start `postgres` or `valkey` for the provider folder `data`, or find it running."""
-    answer = command(f"{kind}-start", data)
+def start(kind: str, data: Path, *, quick: bool = True) -> RunningServer:
+    """Start `postgres` or `valkey` for the provider folder `data`, or find it running. A `quick` one may lose data."""
+    answer = command(f"{kind}-start", data, quick=quick)
     return RunningServer(answer["host"], answer["port"], answer["user"], answer["password"], answer["pid"])
 
 
@@ -32,9 +32,9 @@ def purge(data: Path) -> None:
     command("purge", data)
 
 
-def command(name: str, data: Path) -> dict[str, Any]:
+def command(name: str, data: Path, *, quick: bool = True) -> dict[str, Any]:
     """The answer of one `servers.py` command; its message when it fails."""
-    argv = [sys.executable, str(SCRIPTS / "servers.py"), name, "--data", str(data), "--quick"]
+    argv = [sys.executable, str(SCRIPTS / "servers.py"), name, "--data", str(data), *(["--quick"] if quick else [])]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
         raise RuntimeError(f"servers.py {name}: {done.stderr}")
