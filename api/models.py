@@ -276,6 +276,7 @@ class ResourceType(Model):
     examples: list[JsonValue]
     protect: list[str]
     retain: list[str]
+    local: bool
 
 
 class ProviderSummary(Model):

@@ -1,27 +1,26 @@
-"""What the engine does per second, and how long one submission takes."""
+"""Workload W: a golden path of five steps in a row, each start and each end durable before it goes on."""
 
-import statistics
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from benchmarks.platforms import ACTOR, running
+from benchmarks.ground import ACTOR, KEY, Apart, Ground, apart, running
 from cli.compose import Running
-from engine.domain.execution import ExecutionState
+from engine.domain.execution import FINAL, ExecutionState
 from engine.domain.runs import Outputs
-from engine.services import applications, catalog
+from engine.runtime.queue import Nudges
+from engine.services import catalog
+from engine.services import executions as service
 from engine.store import executions
+from engine.store.database import Store, open_store
 from engine.store.executions import NewExecution
+from engine.store.sealing import Sealer, parse_key
 from engine.store.tables import executions as table
 
-_SPEC = """\
-apiVersion: score.dev/v1b1
-metadata: {name: bench-%d}
-containers: {main: {image: nothing}}
-resources: {thing: {type: bench-thing}}
-"""
-_WARM_UP = 20
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,47 +28,104 @@ class Figure:
     name: str
     value: str
     goal: str = ""
+    load: str = ""
 
 
-def percentiles(seconds: list[float]) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """CPU seconds so far: of everything, and of the database alone."""
+
+    everything: float
+    database: float
+
+    @classmethod
+    def now(cls, ground: Ground) -> "_Spent":
+        return cls(ground.cpu(), ground.database_cpu())
+
+    def per(self, count: int, before: "_Spent") -> str:
+        whole, database = self.everything - before.everything, self.database - before.database
+        return f"{1000 * whole / count:.2f} ms CPU each (the database's part {1000 * database / count:.2f})"
+
+
+def percentiles(seconds: list[float]) -> str:
     """p50 and p95 in milliseconds."""
     ordered = sorted(seconds)
-    return statistics.median(ordered) * 1000, ordered[int(len(ordered) * 0.95)] * 1000
+    p50, p95 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
+    return f"p50 {p50 * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms"
 
 
-def submissions(*, database: str, rounds: int = 200) -> Figure:
-    """One resource, five `set` steps, an idle platform: from the call until the resource is seen active."""
-    with running(database=database, threads=16) as platform:
-        taken = [_submit(platform, number) for number in range(rounds + _WARM_UP)]
-    p50, p95 = percentiles(taken[_WARM_UP:])
-    goal = "p50 ≤ 25 ms" if database == "sqlite" else ""
-    return Figure(f"submit → active, idle, {database}", f"p50 {p50:.1f} ms, p95 {p95:.1f} ms", goal)
+def load() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
 
 
-def _submit(platform: Running, number: int) -> float:
-    began = time.perf_counter()
-    made = applications.submit(platform.platform, ACTOR, _SPEC % number)
-    while applications.get(platform.platform, made.application).resources[0].state != "active":
-        time.sleep(0.002)
-    return time.perf_counter() - began
+def throughput(
+    ground: Ground, *, database: str, workflow: str, goal: str, count: int = 2000, threads: int = 64
+) -> Figure:
+    """Executions requested in one go, in one process."""
+    url = ground.database() if database == "PostgreSQL" else ""
+    with running(url=url, threads=threads) as platform:
+        store = platform.platform.store
+        new = new_execution(platform, workflow)
+        drained(store, new, 200, platform.platform.signals.nudge)
+        before, began = _Spent.now(ground), time.perf_counter()
+        drained(store, new, count, platform.platform.signals.nudge)
+        taken, spent = time.perf_counter() - began, _Spent.now(ground)
+    value = f"{count / taken:.0f}/s, {spent.per(count, before)}"
+    return Figure(f"{count} x {workflow} at once, {threads} threads, {database}", value, goal, load())
 
 
-def throughput(*, database: str, count: int = 1000, threads: int = 64) -> Figure:
-    """Executions of a golden path of five `set` steps, requested in one go; every start and finish is durable."""
-    with running(database=database, threads=threads) as platform:
-        _drain(platform, _request(platform, 100))
-        cpu, began = time.process_time(), time.perf_counter()
-        _drain(platform, _request(platform, count))
-        taken, spent = time.perf_counter() - began, time.process_time() - cpu
-    goal = "≥ 500/s" if database == "sqlite" else "≥ 700/s"
-    value = f"{count / taken:.0f}/s, {1000 * spent / count:.2f} ms CPU each"
-    return Figure(f"{count} golden paths at once, {threads} threads, {database}", value, goal)
+def throughput_apart(ground: Ground, *, workers: int, goal: str, count: int = 2000, threads: int = 64) -> Figure:
+    """The same with the API and the workers in processes of their own; the request wakes them through Redis."""
+    url = ground.database()
+    store = open_store(url, Sealer(parse_key(KEY)))
+    nudges = Nudges(ground.redis)
+    nudges.start()
+    try:
+        with apart(ground, url=url, threads=threads, processes=workers) as house:
+            new = _like_one_of(house, store, "five-noops")
+            drained(store, new, 200, lambda _: nudges.send())
+            before, began = _Spent.now(ground), time.perf_counter()
+            drained(store, new, count, lambda _: nudges.send())
+            taken, spent = time.perf_counter() - began, _Spent.now(ground)
+    finally:
+        nudges.stop()
+        store.close()
+    value = f"{count / taken:.0f}/s, {spent.per(count, before)}"
+    name = f"{count} x five-noops, API and {workers} worker process{'es' * (workers > 1)} of {threads} threads, Redis"
+    return Figure(name, value, goal, load())
 
 
-def _request(platform: Running, count: int) -> int:
-    """Queue `count` executions in one transaction; returns how many will have succeeded in all."""
-    provider, path = catalog.golden_path(platform.platform, "five-steps")
-    new = NewExecution(
+def latency(ground: Ground, *, database: str, workflow: str, goal: str, rounds: int = 150) -> Figure:
+    """One execution at a time on an idle platform, from the request until it is seen to have succeeded."""
+    url = ground.database() if database == "PostgreSQL" else ""
+    taken: list[float] = []
+    with running(url=url, threads=16) as platform:
+        for _ in range(rounds + 20):
+            began = time.perf_counter()
+            execution_id = service.execute(platform.platform, ACTOR, workflow, {})
+            assert execution_id is not None
+            while service.get(platform.platform, execution_id).execution.state not in FINAL:
+                time.sleep(0.0005)
+            taken.append(time.perf_counter() - began)
+    return Figure(f"{workflow}, request → completed, idle, {database}", percentiles(taken[20:]), goal, load())
+
+
+def latency_apart(ground: Ground, *, goal: str, rounds: int = 100) -> Figure:
+    """The same over HTTP to an API process, run by a worker process that Redis wakes."""
+    taken: list[float] = []
+    with apart(ground, url=ground.database(), threads=16, processes=1) as house:
+        for _ in range(rounds + 10):
+            began = time.perf_counter()
+            made = house.call("/api/workflows/execute", {"workflow": "five-noops", "inputs": {}})
+            while house.call(f"/api/workflows/{made['execution_id']}")["status"] != "succeeded":
+                time.sleep(0.001)
+            taken.append(time.perf_counter() - began)
+    return Figure("five-noops, HTTP request → completed, idle, through Redis", percentiles(taken[10:]), goal, load())
+
+
+def new_execution(platform: Running, workflow: str) -> NewExecution:
+    provider, path = catalog.golden_path(platform.platform, workflow)
+    return NewExecution(
         provider=provider.name,
         digest=provider.digest,
         workflow=path.name,
@@ -78,22 +134,41 @@ def _request(platform: Running, count: int) -> int:
         inputs=Outputs(),
         total_steps=len(path.definition.steps),
     )
-    with platform.platform.store.begin() as tx:
+
+
+def _like_one_of(house: Apart, store: Store, workflow: str) -> NewExecution:
+    """As the API process queues it: bound to the bundle of the provider that it has loaded."""
+    house.call("/api/workflows/execute", {"workflow": workflow, "inputs": {}})
+    with store.read() as tx:
+        row = tx.connection.execute(sa.select(table.c.provider, table.c.digest).limit(1)).one()
+    return NewExecution(row.provider, row.digest, workflow, "bench", str(ACTOR), total_steps=5)
+
+
+def drained(store: Store, new: NewExecution, count: int, nudge: Callable[[int], None]) -> None:
+    """Request `count` executions and wait until they have succeeded."""
+    _drain(store, _request(store, new, count, nudge))
+
+
+def _request(store: Store, new: NewExecution, count: int, nudge: Callable[[int], None]) -> int:
+    """Queue `count` executions in one transaction; returns how many will have succeeded in all."""
+    with store.begin() as tx:
         before = executions.counts(tx).get(ExecutionState.SUCCEEDED, 0)
+        unfinished = sa.select(sa.func.count()).where(table.c.state.in_(["pending", "running"]))
+        before += tx.connection.execute(unfinished).scalar_one()
         executions.queue(tx, [new] * count)
-    platform.platform.signals.nudge(count)
+    nudge(count)
     return before + count
 
 
-def _drain(platform: Running, wanted: int) -> None:
+def _drain(store: Store, wanted: int) -> None:
     """Wait until nothing is queued or running, then see that every one has succeeded."""
-    unfinished = sa.exists().where(table.c.ready_at.is_not(None))
-    deadline = time.monotonic() + 120
+    unfinished = sa.select(sa.exists().where(table.c.ready_at.is_not(None)))
+    deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        with platform.platform.store.read() as tx:
-            if not tx.connection.execute(sa.select(unfinished)).scalar_one():
+        with store.read() as tx:
+            if not tx.connection.execute(unfinished).scalar_one():
                 if executions.counts(tx).get(ExecutionState.SUCCEEDED, 0) != wanted:
                     raise RuntimeError("not every execution has succeeded")
                 return
         time.sleep(0.02)
-    raise TimeoutError("the executions did not end within 120 s")
+    raise TimeoutError(f"the executions did not end within {_PATIENCE:.0f} s")

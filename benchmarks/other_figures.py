@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.engine_figures import Figure, percentiles
-from benchmarks.platforms import ACTOR, running, scratch
-from engine.services import applications
+from benchmarks.engine_figures import Figure, load, percentiles
+from benchmarks.ground import ACTOR, memory_of, running, scratch, until
+from engine.services import submissions
 
 _RESOURCES = 50
 _HANDSHAKE = (
@@ -41,15 +41,12 @@ def planning(*, rounds: int = 40) -> Figure:
         lines.append(f'  thing-{number}: {{type: bench-thing, params: {{note: "{reference}", size: {number}}}}}')
     source = "\n".join(lines) + "\n"
     taken: list[float] = []
-    with running(database="sqlite", threads=4) as platform:
+    with running(threads=4) as platform:
         for _ in range(rounds):
             began = time.perf_counter()
-            applications.submit(platform.platform, ACTOR, source, dry_run=True)
+            submissions.submit(platform.platform, ACTOR, source, dry_run=True)
             taken.append(time.perf_counter() - began)
-    p50, p95 = percentiles(taken)
-    return Figure(
-        f"parse + validate + plan, {_RESOURCES} resources", f"p50 {p50:.1f} ms, p95 {p95:.1f} ms", "p95 ≤ 50 ms"
-    )
+    return Figure(f"parse + validate + plan, {_RESOURCES} resources", percentiles(taken), "p95 ≤ 50 ms", load())
 
 
 def memory() -> Figure:
@@ -57,24 +54,27 @@ def memory() -> Figure:
     with scratch() as folder:
         server = _start(folder, "serve", "--port", "0", stdin=subprocess.DEVNULL)
         try:
-            _until((folder / "serve.json").exists)
+            until((folder / "serve.json").exists)
             time.sleep(10)
-            pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
+            found = memory_of(server.pid)
         finally:
             server.terminate()
             server.wait(20)
-    return Figure("memory of an idle server", f"{pages * os.sysconf('SC_PAGESIZE') / 1e6:.0f} MB", "≤ 150 MB")
+    return Figure("memory of an idle server", f"{found:.0f} MB", "≤ 150 MB", load())
 
 
 def mcp_start(*, rounds: int = 7) -> Figure:
-    """From the start of `innominatus mcp` as the engine to the answer to `tools/list`; the fastest and the median."""
-    taken = sorted(_mcp_once() for _ in range(rounds))
-    return Figure(
-        "`innominatus mcp` → tools/list", f"{taken[0]:.2f} s best, {taken[rounds // 2]:.2f} s median", "≤ 1.2 s"
-    )
+    """From the start of `innominatus mcp` as the engine to the answer to `tools/list`; the fastest and the median.
+
+    The processor time is what other work on the machine changes least.
+    """
+    taken, busy = (sorted(column) for column in zip(*(_mcp_once() for _ in range(rounds)), strict=True))
+    found = f"{taken[0]:.2f} s best, {taken[rounds // 2]:.2f} s median, {busy[0]:.2f} s of processor"
+    return Figure("`innominatus mcp` → tools/list", found, "≤ 1.0 s", load())
 
 
-def _mcp_once() -> float:
+def _mcp_once() -> tuple[float, float]:
+    """Seconds on the clock, and of the processor."""
     with scratch() as folder:
         began = time.perf_counter()
         server = _start(folder, "mcp", stdin=subprocess.PIPE)
@@ -85,12 +85,17 @@ def _mcp_once() -> float:
             server.stdin.flush()
             for line in server.stdout:
                 if json.loads(line).get("id") == 2:
-                    return time.perf_counter() - began
+                    return time.perf_counter() - began, _processor_seconds(server.pid)
         finally:
             server.stdin.close()
             server.wait(20)
             server.stdout.close()
     raise RuntimeError("`innominatus mcp` ended without an answer")
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _start(folder: Path, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
@@ -101,11 +106,3 @@ def _start(folder: Path, *arguments: str, stdin: int) -> subprocess.Popen[bytes]
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-
-
-def _until(done: object) -> None:
-    deadline = time.monotonic() + 30
-    while callable(done) and not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the server did not start within 30 s")
-        time.sleep(0.05)

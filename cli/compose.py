@@ -11,7 +11,7 @@ from engine.domain.provider import Registry
 from engine.errors import Conflict, Unavailable
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import default_folders, load
-from engine.runtime.engine import Engine, Places
+from engine.runtime.engine import Engine
 from engine.runtime.queue import Nudges
 from engine.runtime.signals import Elsewhere, Sender
 from engine.services.platform import Platform, Relay
@@ -131,7 +131,6 @@ def _engine(platform: Platform, others: Sender | None) -> Engine:
         settings,
         platform.providers,
         PlatformRequests(platform),
-        places=Places(settings.data_dir / "workspaces", settings.data_dir / "providers"),
         base_environment=base_environment(os.environ),
         others=others,
     )

@@ -76,7 +76,8 @@ def asks_a_person(step: JsonObject) -> bool:
 
 def _moves(resource: JsonObject) -> bool:
     state = as_text(resource.get("state"))
-    return state in _MOVING or (state in _SETTLED and resource.get("desired_operation") is not None)
+    wanted = resource.get("desired_operation") is not None and resource.get("blocked_by") is None
+    return state in _MOVING or (state in _SETTLED and wanted)
 
 
 @contextmanager

@@ -95,6 +95,7 @@ def _resource_type(found: ResourceType) -> str:
     schema = found.params_schema or {}
     aliases = f"Also called {', '.join(map(code, found.aliases))}. " if found.aliases else ""
     operations = ", ".join(operation.value for operation in found.operations)
+    local = " Lives in the data directory of the engine that made it." if found.local else ""
     outputs = [
         (code(one.name), one.type + (", secret" if one.secret else ""), one.description) for one in found.outputs
     ]
@@ -103,7 +104,7 @@ def _resource_type(found: ResourceType) -> str:
         [
             f"### {found.name}",
             found.description,
-            f"{aliases}Operations: {operations}.",
+            f"{aliases}Operations: {operations}.{local}",
             "Params:\n\n" + table(COLUMNS, rows(schema)) if schema.get("properties") else f"Params: {_any(schema)}.",
             "Outputs:\n\n" + table(("Output", "Kind", "Meaning"), outputs) if outputs else "Outputs: its params.",
             *([] if found.name == "workload" else [block(yaml.safe_dump(example, sort_keys=False), "yaml")]),

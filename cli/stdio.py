@@ -12,10 +12,10 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING
 
 from cli import data_dir, live, logs
-from cli.exits import TERMINATED
+from cli.exits import TERMINATED, exit_code, tell
 from engine.config import Settings
 from engine.domain.values import JsonObject
-from engine.errors import Conflict
+from engine.errors import Conflict, InnominatusError
 
 if TYPE_CHECKING:
     from cli.compose import Running
@@ -65,18 +65,17 @@ def _live(settings: Settings) -> live.Live:
 
 
 def _be_the_engine(settings: Settings, lock: IO[str] | None) -> None:
-    from cli import compose
-    from cli.late import LateDoors
+    from cli.behind import Behind
     from engine.domain.values import Actor, ActorKind
     from mcp_server.server import create_server
     from mcp_server.stdio import run_stdio
 
-    running = compose.start(settings, lock=lock)
-    doors = LateDoors(lambda: _open_doors(running, settings))
+    behind = Behind(lambda: _start(settings, lock), lambda running: _open_doors(running, settings), failed=_give_up)
 
     def leave() -> None:
-        doors.close()
-        running.close(grace=settings.grace_seconds)
+        running = behind.close()
+        if running is not None:
+            running.close(grace=settings.grace_seconds)
 
     def told(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -87,20 +86,35 @@ def _be_the_engine(settings: Settings, lock: IO[str] | None) -> None:
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
-    server = create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp"), listed=doors.soon)
-    gc.freeze()
-    gc.enable()
+    agent = Actor(ActorKind.AGENT, "mcp")
+    server = create_server(lambda: behind.there().platform, actor=agent, listed=behind.soon)
     try:
         run_stdio(server)
     finally:
         leave()
 
 
-def _open_doors(running: "Running", settings: Settings) -> Callable[[], None]:
-    """REST and MCP over HTTP for others on this machine."""
-    from cli.serving import background
+def _start(settings: Settings, lock: IO[str] | None) -> "Running":
+    from cli import compose
 
-    return background(running, settings)
+    return compose.start(settings, lock=lock)
+
+
+def _open_doors(running: "Running", settings: Settings) -> Callable[[], None]:
+    """REST and MCP over HTTP for others on this machine; from then on nothing more is imported."""
+    try:
+        from cli.serving import background
+
+        return background(running, settings)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _give_up(error: InnominatusError) -> None:
+    """The thread that reads stdin cannot be woken: end the process from here."""
+    tell(error)
+    os._exit(exit_code(error))
 
 
 def client_config(settings: Settings, *, server: str | None) -> JsonObject:

@@ -23,8 +23,12 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 
 @dataclass(frozen=True, slots=True)
 class House:
-    platform: Platform
+    get: Callable[[], Platform]
     actor: Callable[[], Actor]
+
+    @property
+    def platform(self) -> Platform:
+        return self.get()
 
 
 @dataclass(frozen=True, slots=True)

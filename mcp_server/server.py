@@ -21,7 +21,7 @@ from mcp_server import schemas
 from mcp_server.answers import answered
 from mcp_server.arguments import rejected, tidied
 from mcp_server.errors import failed
-from mcp_server.house import House
+from mcp_server.house import House, aside
 from mcp_server.instructions import INSTRUCTIONS
 from mcp_server.tools.catalog import CatalogTools
 from mcp_server.tools.runs import RunTools
@@ -46,8 +46,9 @@ class _Offer(NamedTuple):
 class PlatformServer(MCPServer[object]):
     """An MCP server whose answers and errors are all ours: nothing of an exception reaches the client unasked."""
 
-    def __init__(self, offers: list[_Offer], *, listed: Callable[[], None]) -> None:
+    def __init__(self, offers: list[_Offer], *, listed: Callable[[], None], ready: Callable[[], object] | None) -> None:
         self._listed = listed
+        self._ready = ready
         self._offered = {tool.name: tool for tool in map(_tool, offers)}
         super().__init__(
             "innominatus",
@@ -70,6 +71,9 @@ class PlatformServer(MCPServer[object]):
         try:
             tool = self._tool(name)
             given = tidied(name, arguments, known=_properties(tool), required=_required(tool))
+            if self._ready is not None:
+                await aside(self._ready)
+                self._ready = None
             answer: object = await tool.run(given, context or Context(mcp_server=self))
             return answered(cast("JsonObject", answer))
         except MCPError:
@@ -105,11 +109,18 @@ def _traced(error: BaseException) -> dict[str, str]:
 
 
 def create_server(
-    platform: Platform, *, actor: Callable[[], Actor] | Actor, listed: Callable[[], None] = lambda: None
+    platform: Platform | Callable[[], Platform],
+    *,
+    actor: Callable[[], Actor] | Actor,
+    listed: Callable[[], None] = lambda: None,
 ) -> PlatformServer:
-    """The server over a running platform. `actor` says who calls, at each call; `listed` hears who asks for tools."""
+    """The server over a platform, or over one that is still coming: then the first call of a tool waits for it.
+
+    `actor` says who calls, at each call; `listed` is called when a client asks for the tools.
+    """
     who = (lambda: actor) if isinstance(actor, Actor) else actor
-    house = House(platform, who)
+    get = (lambda: platform) if isinstance(platform, Platform) else platform
+    house = House(get, who)
     catalog, runs, things, specs = CatalogTools(house), RunTools(house), ResourceTools(house), SpecTools(house)
     return PlatformServer(
         [
@@ -125,6 +136,7 @@ def create_server(
             _Offer(specs.submit_spec, schemas.SUBMISSION, _CHANGES),
         ],
         listed=listed,
+        ready=None if isinstance(platform, Platform) else get,
     )
 
 

@@ -74,7 +74,7 @@ def served(installed: Path, tmp_path: Path) -> Iterator[Path]:
     process.terminate()
     code = process.wait(30)
     process.stdout.close()
-    run(installed / "innominatus", "local", "stop", "--data-dir", str(data), cwd=tmp_path)
+    run(installed / "innominatus", "local", "purge", "--yes", "--data-dir", str(data), cwd=tmp_path)
     assert code == 0
 
 

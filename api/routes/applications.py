@@ -24,8 +24,8 @@ from api.inputs import (
 )
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import JsonObject
-from engine.services import applications, variables, views
-from engine.services.applications import Submission
+from engine.services import applications, deletions, submissions, variables, views
+from engine.services.submissions import Submission
 
 router = routing.router("applications")
 _CARRIED_OUT = models.answers(models.Submission, "The plan of a dry run.", 202, "It is being carried out.")
@@ -93,7 +93,7 @@ def submit_application(
 ) -> JsonObject:
     """Plan a Score spec and make it the platform's intent; `dry_run` only plans."""
     options = {**asdict(wanted), **submitted.options}
-    made = applications.submit(platform, actor, submitted.source, idempotency_key=idempotency_key, **options)
+    made = submissions.submit(platform, actor, submitted.source, idempotency_key=idempotency_key, **options)
     return _answer(made, response)
 
 
@@ -148,9 +148,7 @@ def delete_application(
 ) -> JsonObject:
     """Delete everything the application refers to, in reverse order; what others use or a provider retains stays."""
     options = asdict(agreed)
-    made = applications.delete(
-        platform, actor, name, environment=environment, idempotency_key=idempotency_key, **options
-    )
+    made = deletions.delete(platform, actor, name, environment=environment, idempotency_key=idempotency_key, **options)
     return _answer(made, response)
 
 

@@ -77,8 +77,11 @@ def _print(found: JsonObject, *, reveal: bool) -> None:
     if events := as_objects(found.get("transitions")):
         say("\nnewest first")
         for event in events:
-            after = shown(as_object(event.get("data")).get("state"))
-            say(f"  {shown(event.get('at'))}  {shown(event.get('kind'))} {after}  {shown(event.get('actor'))}")
+            data = as_object(event.get("data"))
+            what = f"{shown(event.get('kind'))} {shown(data.get('state'))}"
+            say(f"  {shown(event.get('at'))}  {what}  {shown(event.get('actor'))}")
+            if event.get("kind") == "execution.failed" and data.get("error"):
+                say(f"      {shown(data.get('error'))}")
 
 
 @verbs.command()

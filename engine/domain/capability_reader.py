@@ -22,7 +22,19 @@ from engine.domain.yaml_source import Path, shortened
 
 _CAPABILITIES = frozenset({"resourceTypes", "resourceTypeCapabilities"})
 _ENTRY = frozenset(
-    {"type", "operations", "aliasFor", "aliases", "params", "outputs", "examples", "protect", "retain", "description"}
+    {
+        "type",
+        "operations",
+        "aliasFor",
+        "aliases",
+        "params",
+        "outputs",
+        "examples",
+        "protect",
+        "retain",
+        "local",
+        "description",
+    }
 )
 _OUTPUT_TYPES = frozenset({"string", "integer", "int", "number", "boolean", "bool", "array", "list", "object"})
 
@@ -121,7 +133,7 @@ def _joined(
     return tuple(
         ResourceType(
             kind.name, kind.operations, tuple(names[kind.name]), kind.params_schema, kind.outputs, kind.examples,
-            kind.protect, kind.retain, kind.description,
+            kind.protect, kind.retain, kind.description, kind.local,
         )
         for kind in types.values()
     )  # fmt: skip
@@ -139,6 +151,7 @@ def _type(reading: Reading, at: Path, name: str, listed: Mapping[str, Listed]) -
         protect=_environments(reading, (*at, "protect")),
         retain=_environments(reading, (*at, "retain")),
         description=reading.text((*at, "description")),
+        local=reading.boolean((*at, "local")) or False,
     )
 
 

@@ -58,6 +58,7 @@ class ResourceType:
     """One resource type of a provider. Environments in `protect` refuse deletion, those in `retain` keep what is real.
 
     `*` in either stands for every environment. Aliases are resolved: `aliases` are other names of the same type.
+    What a `local` type makes lives in the data folder of the engine that made it.
     """
 
     name: str
@@ -69,6 +70,7 @@ class ResourceType:
     protect: frozenset[str] = frozenset()
     retain: frozenset[str] = frozenset()
     description: str = ""
+    local: bool = False
 
     def protects(self, environment: str) -> bool:
         return bool({"*", environment} & self.protect)

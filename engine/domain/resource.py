@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from engine.domain.place import Place
 from engine.domain.provider import Operation
 from engine.domain.values import ApplicationId, ExecutionId, Json, JsonObject, ResourceId
 from engine.errors import Conflict
@@ -107,6 +108,8 @@ class Resource:
     """Keyed fingerprint of the params the last successful run was given, resolved."""
     outputs: JsonObject = field(default_factory=dict[str, Json])
     secret_outputs: frozenset[str] = frozenset()
+    place: Place | None = None
+    """Where it lives, when that is in a data directory and known."""
     execution_id: ExecutionId | None = None
     blocked_by: ResourceId | None = None
     error: str = ""
@@ -151,6 +154,8 @@ class RunEnd:
     secret_outputs: frozenset[str] = frozenset()
     fingerprint: str = ""
     error: str = ""
+    place: Place | None = None
+    """Where it ran, when what its provider makes lives in that place."""
 
 
 def start(resource: Resource) -> Resource:
@@ -169,12 +174,14 @@ def settle(resource: Resource, end: RunEnd) -> Resource:
         return replace(
             resource.moved(ResourceState.FAILED, error=end.error, reason=reason),
             pending=_after_failure(resource, end),
+            place=_place(resource, end),
         )
     after = replace(
         resource.moved(_END_STATE[end.operation]),
         observed_generation=end.generation,
         pending=_after_success(resource, end),
         fingerprint=end.fingerprint,
+        place=_place(resource, end),
     )
     if end.operation is Operation.DELETE:
         after = replace(after, outputs={}, secret_outputs=frozenset(), fingerprint="")
@@ -182,8 +189,23 @@ def settle(resource: Resource, end: RunEnd) -> Resource:
     return replace(after, outputs=end.outputs, secret_outputs=end.secret_outputs)
 
 
+def _place(resource: Resource, end: RunEnd) -> Place | None:
+    """Where the resource lives after a run. A create that failed may have left something where it ran."""
+    if end.operation is Operation.CREATE:
+        return end.place or resource.place
+    if end.outcome is not Outcome.SUCCEEDED:
+        return resource.place
+    return None if end.operation is Operation.DELETE else resource.place or end.place
+
+
 def _checked(resource: Resource, end: RunEnd) -> Resource:
-    """A health check moves only between active and degraded, and never against an operation under way."""
+    """A health check moves only between active and degraded, and never against an operation under way.
+
+    One that ran where the resource does not live has seen nothing.
+    """
+    if end.place is not None and resource.place is not None and not end.place.is_same(resource.place):
+        return resource
+    resource = replace(resource, place=_place(resource, end))
     healthy = end.outcome is Outcome.SUCCEEDED
     if resource.state is ResourceState.ACTIVE and end.outcome is Outcome.FAILED:
         return resource.moved(ResourceState.DEGRADED, error=end.error, reason="unhealthy")
@@ -217,4 +239,5 @@ def resolve(resource: Resource, *, as_state: ResourceState) -> Resource:
             code="not_failed",
         )
     after = replace(resource.moved(as_state, reason="resolved"), pending=None, blocked_by=None)
-    return replace(after, observed_generation=resource.desired_generation)
+    place = None if as_state is ResourceState.TERMINATED else resource.place
+    return replace(after, observed_generation=resource.desired_generation, place=place)

@@ -184,11 +184,17 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         live_log=attempt.log,
         warden=workshop.warden,
         lease_left=lambda: workshop.lease_left(attempt.execution.id),
-        open_workspace=lambda: workshop.workspaces.open(attempt.execution.id, attempt.position, attempt.artifacts),
+        open_workspace=lambda: workshop.workspaces.open(attempt.execution, attempt.position, attempt.artifacts),
         open_bundle=attempt.bundle,
         provider_data=lambda: workshop.provider_data / attempt.execution.provider,
         capture_bytes=workshop.output_bytes,
+        mask_declared=lambda outputs: _mask_declared(attempt, outputs),
     )
+
+
+def _mask_declared(attempt: Attempt, outputs: JsonObject) -> None:
+    for name in outputs.keys() & set(attempt.step.secret_outputs):
+        add_masks(attempt.masker, outputs[name])
 
 
 def _labels(attempt: Attempt) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from engine.domain.place import Place
 from engine.domain.values import ExecutionId
 from engine.providers.active import ActiveProviders
 from engine.runtime.attempt import Workshop
@@ -20,6 +21,7 @@ class Bench:
     providers: ActiveProviders
     requests: Requests
     workshop: Workshop
+    place: Place
     live_logs: Callable[[ExecutionId, int, LiveLog], Callable[[], None]]
     """Registers a step's log to be stored while it runs; returns how to end that."""
     cancelled: Callable[[ExecutionId], None]

@@ -81,6 +81,7 @@ class RunningStep:
     provider_data: Callable[[], Path]
     """What the provider keeps between runs; made when a program is run."""
     capture_bytes: int
+    mask_declared: Callable[[JsonObject], None]
     _made: dict[str, Path] = field(default_factory=dict[str, Path])
 
     @property
@@ -131,6 +132,9 @@ class RunningStep:
 
     def add_mask(self, value: str) -> None:
         self.masker.add(value)
+
+    def mask_outputs(self, outputs: JsonObject) -> None:
+        self.mask_declared(outputs)
 
     def run_process(
         self,

@@ -1,6 +1,6 @@
 """How an execution ends: what it gives out, and what becomes of its waits and its resource."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -74,6 +74,8 @@ class Ends:
         outputs = outputs or Outputs()
         children = self._cancel_waiting()
         end = run_end(execution, self.subject, self.bench.providers, state=state, outputs=outputs, error=error)
+        if end is not None and self.subject.local and (self.progress.attempts or end.operation is not Operation.CREATE):
+            end = replace(end, place=self.bench.place)  # a create that began nothing left nothing
         yield from self.ledger.write(ExecutionEnded(state, outputs, error, reason, resource=end))
         for child in children:
             self.bench.cancelled(child)
@@ -85,7 +87,7 @@ class Ends:
             application=execution.application or None,
             error=error or None,
         )
-        self.bench.workshop.workspaces.close(execution.id)
+        self.bench.workshop.workspaces.close(execution)
 
     def _cancel_waiting(self) -> list[ExecutionId]:
         """Nothing is waited for any more; returns the children whose end was asked for."""

@@ -5,8 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -22,6 +20,7 @@ from engine.runtime.claimer import Claimer, Held
 from engine.runtime.heartbeat import Heartbeat
 from engine.runtime.ledger import Abandoned
 from engine.runtime.live_logs import LiveLogs
+from engine.runtime.places import Places
 from engine.runtime.queue import LocalQueue
 from engine.runtime.requests import Requests
 from engine.runtime.run import Run
@@ -37,14 +36,6 @@ logger = structlog.get_logger()
 _LOG_FLUSH_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Folders of this process: step workspaces, and what providers keep."""
-
-    workspaces: Path
-    provider_data: Path
-
-
 class Engine:
     """`start`, `nudge`, `stop`. Everything it knows is in the database; a kill at any moment loses nothing."""
 
@@ -55,7 +46,6 @@ class Engine:
         providers: ActiveProviders,
         requests: Requests,
         *,
-        places: Places,
         base_environment: Mapping[str, str],
         others: Sender | None = None,
     ) -> None:
@@ -65,6 +55,7 @@ class Engine:
         self._settings = settings
         self._providers = providers
         lease = settings.lease_seconds
+        places = Places(settings.data_dir)
         self._warden = WardenClient()
         self._queue = LocalQueue(self._work, threads=settings.threads)
         self._claimer = Claimer(
@@ -99,6 +90,7 @@ class Engine:
                 log_bytes=settings.step_log_bytes,
                 output_bytes=settings.step_output_bytes,
             ),
+            places.here(),
             self._logs.register,
             self.cancel,
             self._turns.aside,

@@ -33,6 +33,9 @@ class Subject:
     secret_params: frozenset[str] = frozenset()
     fingerprint: str = ""
     masks: tuple[str, ...] = ()
+    resource: Resource | None = None
+    local: bool = False
+    """Whether what the resource's provider makes lives in the place of the engine that made it."""
 
 
 def subject_of(store: Store, execution: Execution, provider: Provider) -> Subject:
@@ -65,6 +68,8 @@ def subject_of(store: Store, execution: Execution, provider: Provider) -> Subjec
         secret_params=_secret_params(resource, neighbours) | (kind.secret_params if kind else frozenset[str]()),
         fingerprint=store.sealer.fingerprint(canonical(params)),
         masks=tuple(masks + list(secret_texts(resource))),
+        resource=resource,
+        local=kind is not None and kind.local,
     )
 
 

@@ -76,7 +76,7 @@ class Rests:
                     kind = WaitKind.APPLICATION
                     ref = requests.submit_spec(execution, step.name, spec)
                 case Person(message):
-                    kind, reason = WaitKind.PERSON, message
+                    kind, reason = WaitKind.PERSON, self._masker.mask(message)
         except InnominatusError as error:
             problems = "; ".join(str(problem) for problem in getattr(error, "problems", ()))
             told = self._masker.mask(f"{problems or error.message} {error.hint}".strip())

@@ -22,6 +22,7 @@ from engine.runtime.context import LiveLog
 from engine.runtime.ending import BROKEN, INTERNAL, Ends
 from engine.runtime.inputs import bound, subject_of
 from engine.runtime.ledger import Abandoned, Ledger, Writing
+from engine.runtime.places import check_at_home
 from engine.runtime.progress import INTERRUPTED, Progress
 from engine.runtime.rests import Rests
 from engine.steps import registry
@@ -135,8 +136,16 @@ class Run:
                 self._ledger.add(InputsResolved(progress.inputs, len(workflow.steps)))
         else:
             self._restore(progress)
+        self._stay_at_home(progress)
         for value in progress.secret_values():
             add_masks(self._masker, value)
+
+    def _stay_at_home(self, progress: Progress) -> None:
+        """Raise Conflict for a resource that lives in another place."""
+        subject, operation = self._ends.subject, self._execution.operation
+        if subject.local and subject.resource is not None and operation is not None:
+            begun = StepState.SUCCEEDED in progress.states.values()
+            check_at_home(subject.resource, operation, self._bench.place, begun=begun)
 
     def _restore(self, progress: Progress) -> None:
         with self._bench.aside(), self._bench.store.read() as tx:

@@ -7,20 +7,23 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from engine.domain.values import ExecutionId
+from engine.domain.runs import Execution
 from engine.steps.base import StepFailed
 
 
 class Workspaces:
-    """Folders below `root`, one per execution; gone when the execution has ended."""
+    """Folders below `root`, one per claim of an execution; gone when the execution has ended.
+
+    Not one per execution: it may be claimed anew, here or by a process beside this one, before the last claim is over.
+    """
 
     def __init__(self, root: Path, *, artifact_bytes: int) -> None:
         self._root = root
         self._artifact_bytes = artifact_bytes
 
-    def open(self, execution_id: ExecutionId, position: int, artifacts: Iterable[bytes]) -> Path:
+    def open(self, execution: Execution, position: int, artifacts: Iterable[bytes]) -> Path:
         """An empty folder for a step, with the artifacts of the steps before it. Raises StepFailed."""
-        folder = self._root / str(execution_id) / str(position)
+        folder = self._root / f"{execution.id}-{execution.fence}" / str(position)
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700, parents=True)
@@ -69,10 +72,13 @@ class Workspaces:
                 hint="Keep large files elsewhere, or raise INNOMINATUS_ARTIFACT_BYTES.",
             )
 
-    def close(self, execution_id: ExecutionId) -> None:
-        """Remove the folders of an execution; most have none."""
-        if (self._root / str(execution_id)).exists():
-            shutil.rmtree(self._root / str(execution_id), ignore_errors=True)
+    def close(self, execution: Execution) -> None:
+        """Remove the folders of this claim and of those before it; most have none."""
+        own = self._root / f"{execution.id}-{execution.fence}"
+        found = self._root.glob(f"{execution.id}-*") if execution.fence > 1 else [own] if own.exists() else []
+        for folder in found:
+            if int(folder.name.rpartition("-")[2]) <= execution.fence:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _kept(member: tarfile.TarInfo, *, folder: Path, path: str) -> tarfile.TarInfo:

@@ -6,7 +6,7 @@ from engine.domain.runs import Execution, Outputs
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import Actor, ActorKind, ApplicationId, ExecutionId, ResourceId
 from engine.errors import Invalid, NotFound
-from engine.services import applications as application_service
+from engine.services import submissions
 from engine.services.platform import Platform
 from engine.services.provisioner_requests import ResourceWanted, ask_for_deletion, ask_for_resource
 from engine.steps.base import ChildExecution, RequestedResource, SubmittedSpec
@@ -93,7 +93,7 @@ class PlatformRequests:
         return asked
 
     def submit_spec(self, execution: Execution, step: str, request: SubmittedSpec) -> ApplicationId:
-        submission = application_service.submit(
+        submission = submissions.submit(
             self._platform,
             actor_of(execution),
             request.source,

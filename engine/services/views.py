@@ -15,10 +15,11 @@ from engine.domain.runs import Execution, Outputs, StepRun
 from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Parameter
 from engine.errors import Problem
-from engine.services.applications import ApplicationView, Submission
+from engine.services.applications import ApplicationView
 from engine.services.checking import Verdict
 from engine.services.overview import Overview
 from engine.services.resources import ResourceDetails
+from engine.services.submissions import Submission
 from engine.services.variables import Variables
 
 
@@ -297,6 +298,7 @@ def resource_type(kind: ResourceType) -> JsonObject:
         "examples": [*kind.examples],
         "protect": [*sorted(kind.protect)],
         "retain": [*sorted(kind.retain)],
+        "local": kind.local,
     }
 
 

@@ -205,6 +205,10 @@ class StepContext(Protocol):
         """Mask `value` in everything this execution logs or reports from now on."""
         ...
 
+    def mask_outputs(self, outputs: JsonObject) -> None:
+        """Mask the values of those outputs that the step declares secret: for one that fails after it has made them."""
+        ...
+
     def run_process(
         self,
         argv: Sequence[str],

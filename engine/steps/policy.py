@@ -10,7 +10,16 @@ from typing import ClassVar, Final, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from engine.domain.values import Json, JsonObject
-from engine.steps.base import ProcessResult, RetryLater, StepConfig, StepContext, StepFailed, StepRefused, StepResult
+from engine.steps.base import (
+    ProcessResult,
+    RetryLater,
+    StepCancelled,
+    StepConfig,
+    StepContext,
+    StepFailed,
+    StepRefused,
+    StepResult,
+)
 from engine.steps.fields import EnvironmentName, RelativePath, Text, as_config, refused
 from engine.steps.outputs import check_name, from_json, read_file
 from engine.steps.streams import CUT
@@ -91,18 +100,30 @@ class PolicyExecutor:
             if config.output_from is None:
                 context.log(line)
 
-        result = context.run_process(
-            [*_interpreter(config.interpreter, script), str(script), *config.args],
-            env=_environment(context, config, output_file),
-            cwd=folder,
-            on_stdout=on_stdout,
-            log_stdout=False,
-        )
-        _judge(result, shown=config.output_from is None)
+        try:
+            result = context.run_process(
+                [*_interpreter(config.interpreter, script), str(script), *config.args],
+                env=_environment(context, config, output_file),
+                cwd=folder,
+                on_stdout=on_stdout,
+                log_stdout=False,
+            )
+            _judge(result, shown=config.output_from is None)
+        except (StepFailed, StepCancelled):
+            context.mask_outputs({**outputs, **_left(output_file)})  # it may have told them before
+            raise
         outputs.update(read_file(output_file))
         if config.output_from == "json":
             outputs.update(_printed(result))
         return StepResult(outputs=outputs)
+
+
+def _left(output_file: Path) -> JsonObject:
+    """What a script that failed wrote into its output file, if that can be read."""
+    try:
+        return read_file(output_file)
+    except StepFailed:
+        return {}
 
 
 def _script(context: StepContext, config: PolicyConfig) -> Path:

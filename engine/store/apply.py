@@ -16,9 +16,15 @@ from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.folding import fold
 from engine.store.records import (
+    AttemptBegun,
+    Change,
     ExecutionEnded,
     ExecutionWaits,
+    InputsResolved,
     Record,
+    StepFinished,
+    StepSkipped,
+    StepStarted,
 )
 from engine.store.settling import Choose, EndedRun, settle_runs
 from engine.store.tables import executions as table
@@ -47,6 +53,17 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
     ended = sum(isinstance(change, ExecutionEnded | ExecutionWaits) for record in live for change in record.changes)
     held = tuple(record.execution.id in ours or record.execution.id in written for record in records)
     return Applied(held, ended, _ends(tx, live, choose=choose))
+
+
+def is_single(records: Sequence[Record]) -> bool:
+    """Whether one statement writes them all: steps begin and succeed or fail, and leave nothing else."""
+    return all(_is_plain(change) for record in records for change in record.changes)
+
+
+def _is_plain(change: Change) -> bool:
+    if isinstance(change, StepFinished):
+        return not change.log and change.artifacts is None
+    return isinstance(change, StepStarted | StepSkipped | InputsResolved | AttemptBegun)
 
 
 def _written(tx: Transaction, records: Sequence[Record]) -> frozenset[ExecutionId]:

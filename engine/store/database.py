@@ -61,6 +61,7 @@ class Store:
         self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._readers = engine.execution_options(innominatus_read_only=True)
         self._by_keys = by_keys
+        self._single: Engine | None = None
 
     @cached_property
     def by_keys(self) -> "Store":
@@ -68,7 +69,11 @@ class Store:
 
         On PostgreSQL their plans follow the indexes whatever the statistics say: right after a start they are empty.
         """
-        return self if self._by_keys is None else Store(self._by_keys, self.sealer)
+        if self._by_keys is None:
+            return self
+        store = Store(self._by_keys, self.sealer)
+        store._single = self._by_keys.execution_options(isolation_level="AUTOCOMMIT")
+        return store
 
     @contextmanager
     def begin(self) -> Generator[Transaction]:
@@ -78,6 +83,16 @@ class Store:
             yield transaction
             for call in transaction.before_commit:
                 call()
+
+    @contextmanager
+    def single(self) -> Generator[Transaction]:
+        """A writing transaction of one statement, which needs no others to begin and end it where that is possible."""
+        if self._single is None:
+            with self.begin() as transaction:
+                yield transaction
+        else:
+            with _none_free_is_away(), self._single.connect() as connection:
+                yield Transaction(connection, self.sealer)
 
     @contextmanager
     def read(self) -> Generator[Transaction]:
@@ -109,7 +124,7 @@ def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:
 
 
 _BY_KEYS_CONNECTIONS = 4
-_OTHER_WAYS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_OTHER_WAYS = ("enable_seqscan", "enable_mergejoin")
 _FRESH_SECONDS = 1.0
 
 

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.errors import Unavailable
-from engine.store.apply import Applied, apply_records
+from engine.store.apply import Applied, apply_records, is_single
 from engine.store.database import Store, Transaction
 from engine.store.records import Record
 from engine.store.settling import Choose
@@ -136,8 +136,9 @@ class Journal(Generic[Held]):
 
     def _commit(self, batch: Sequence[_Entry]) -> Applied:
         fresh: Sequence[Held] = ()
-        with self._store.begin() as tx:
-            applied = apply_records(tx, [record for record, _ in batch], choose=self._choose)
+        records = [record for record, _ in batch]
+        with self._store.single() if is_single(records) else self._store.begin() as tx:
+            applied = apply_records(tx, records, choose=self._choose)
             if applied.ended:
                 fresh = self._refill.take(tx, applied.ended)
         if fresh:

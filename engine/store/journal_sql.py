@@ -116,11 +116,14 @@ WITH given AS MATERIALIZED (
     ready_at = CASE WHEN g.state IS NULL THEN executions.ready_at END,
     worker = CASE WHEN g.state IS NULL THEN executions.worker END
   FROM given g
-  WHERE executions.id = g.id AND executions.fence = g.fence AND executions.state = 'running'
-    AND executions.sequence = g.sequence - 1
+  WHERE executions.id = ANY(%(ids)s) AND executions.id = g.id AND executions.fence = g.fence
+    AND executions.state = 'running' AND executions.sequence = g.sequence - 1
   RETURNING executions.id
 )"""
-_BEGIN = """, begun AS (
+"""The ids stand twice: as an array they are looked up in the index, in their order, however large the table is."""
+_OURS = "(execution_id IN (SELECT id FROM advanced)) IS TRUE"
+"""`IS TRUE` makes it a look-up in a hash table. As a join it would be a loop in a loop: the planner expects one row."""
+_BEGIN = f""", begun AS (
   INSERT INTO step_runs (execution_id, position, attempt, name, type, execution_attempt, state, reason, error,
     outputs_sealed, wait_kind, wait_ref, memo_sealed, wake_at, started_at, finished_at)
   SELECT b.execution_id, b.position, b.attempt, b.name, b.type, b.execution_attempt, b.state, b.reason, b.error,
@@ -130,16 +133,19 @@ _BEGIN = """, begun AS (
   FROM json_to_recordset(%(begun)s::json) AS b(execution_id bigint, position int, attempt int, name text, type text,
     execution_attempt int, state text, reason text, error text, outputs text, wait_kind text, wait_ref bigint,
     memo text, wake_after float8, ended boolean)
-  JOIN advanced ON advanced.id = b.execution_id
-)"""
-_FINISH = """, finished AS (
+  WHERE {_OURS}
+)"""  # noqa: S608 - ours
+_FINISH_GIVEN = """\
   UPDATE step_runs SET state = f.state, finished_at = clock_timestamp(), outputs_sealed = decode(f.outputs, 'hex'),
     error = f.error, reason = f.reason
-  FROM json_to_recordset(%(finished)s::json) AS f(execution_id bigint, position int, attempt int, state text,
-    outputs text, error text, reason text)
-  JOIN advanced ON advanced.id = f.execution_id
-  WHERE step_runs.execution_id = f.execution_id AND step_runs.position = f.position AND step_runs.attempt = f.attempt
-)"""
+  FROM (
+    SELECT * FROM json_to_recordset(%(finished)s::json) AS g(execution_id bigint, position int, attempt int, state text,
+      outputs text, error text, reason text)
+    WHERE {which}
+  ) f
+  WHERE step_runs.execution_id = f.execution_id AND step_runs.position = f.position AND step_runs.attempt = f.attempt"""
+_FINISH = f", finished AS (\n{_FINISH_GIVEN.format(which=_OURS)}\n)"
+_FINISH_ALONE = _FINISH_GIVEN.format(which="true")
 _TOLD = "\nSELECT id, clock_timestamp() FROM advanced"
 _STATEMENTS = {
     (begins, finishes): _ADVANCE + (_BEGIN if begins else "") + (_FINISH if finishes else "") + _TOLD
@@ -165,7 +171,8 @@ def _write_postgresql(tx: Transaction, folded: Folded) -> set[ExecutionId]:
     first = {} if folded.resumed or folded.waiting else {"finished": folded.finished}
     given = {"advanced": folded.advanced, "begun": folded.begun, **first}
     statement = _STATEMENTS[bool(folded.begun), bool(first.get("finished"))]
-    found = run(statement, {name: _json(rows) for name, rows in given.items() if rows}).all()
+    parameters: dict[str, object] = {name: _json(rows) for name, rows in given.items() if rows}
+    found = run(statement, {**parameters, "ids": [row["id"] for row in folded.advanced]}).all()
     if found:
         tx.knows(found[0][1])
     ours = {ExecutionId(row[0]) for row in found}
@@ -176,13 +183,6 @@ def _write_postgresql(tx: Transaction, folded: Folded) -> set[ExecutionId]:
         if mine := list(_of(folded.finished, ours)):
             run(_FINISH_ALONE, {"finished": _json(mine)})
     return ours
-
-
-_FINISH_ALONE = (
-    _FINISH.removeprefix(", finished AS (\n")
-    .removesuffix("\n)")
-    .replace("  JOIN advanced ON advanced.id = f.execution_id\n", "")
-)
 
 
 def _json(rows: Sequence[Row]) -> str:

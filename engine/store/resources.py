@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine.domain import place
 from engine.domain.planner import Current, Reference
 from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceKey, ResourceState
@@ -43,6 +44,7 @@ def resource_of(tx: Transaction, row: Any) -> Resource:
         blocked_by=None if row.blocked_by is None else ResourceId(row.blocked_by),
         error=row.error,
         reason=row.reason,
+        place=place.parse(row.place),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -68,6 +70,7 @@ def _columns(tx: Transaction, resource: Resource) -> dict[str, object]:
         "blocked_by": resource.blocked_by,
         "error": resource.error,
         "reason": resource.reason,
+        "place": "" if resource.place is None else str(resource.place),
         "updated_at": tx.now,
     }
 
@@ -100,7 +103,7 @@ _SAVE = (
             for name in (
                 "application_id", "name", "params_sealed", "state", "pending", "desired_generation",
                 "observed_generation", "provider", "digest", "workflow", "fingerprint", "outputs_sealed",
-                "execution_id", "blocked_by", "error", "reason", "updated_at",
+                "execution_id", "blocked_by", "error", "reason", "place", "updated_at",
             )
         }
     )

@@ -97,6 +97,7 @@ resources = Table(
     Column("checked_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    _text("place"),
     UniqueConstraint("environment", "type", "resource_class", "identity"),
     CheckConstraint("observed_generation <= desired_generation", name="generations"),
     sqlite_autoincrement=True,

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from engine.domain.resource import ResourceState
 from engine.domain.values import Json, JsonObject
-from engine.services import applications, views
-from engine.services.applications import ApplicationView, Submission
+from engine.services import applications, submissions, views
+from engine.services.applications import ApplicationView
+from engine.services.submissions import Submission
 from mcp_server.answers import call, page, table
 from mcp_server.arguments import page_cursor
 from mcp_server.fields import Cursor, IdempotencyKey, Limit, Wait
@@ -78,7 +79,7 @@ class SpecTools:
         Nothing is ever deleted without the plan_hash of a dry run.
         """
         made = await aside(
-            applications.submit,
+            submissions.submit,
             self.house.platform,
             self.house.actor(),
             spec_yaml,

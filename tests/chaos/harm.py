@@ -110,6 +110,19 @@ class Harmed(Store):
             raise _as_told(psycopg.OperationalError("consuming input failed: server closed the connection"))
 
     @contextmanager
+    def single(self) -> Generator[Transaction]:
+        """What commits by itself dies before its one statement, or after it."""
+        who, drawn = _caller(sys._getframe(1)), self._harm.draw()  # pyright: ignore[reportPrivateUsage] - who asks
+        if self._harm.late(drawn):
+            raise _as_told(errors.QueryCanceled("canceling statement due to statement timeout"))
+        self._harm.at_commit("before", who)
+        with self._plain.single() as tx:
+            yield tx
+        self._harm.at_commit("after", who)
+        if self._harm.lied(drawn):
+            raise _as_told(psycopg.OperationalError("consuming input failed: server closed the connection"))
+
+    @contextmanager
     def read(self) -> Generator[Transaction]:
         drawn = self._harm.draw()
         with super().read() as tx:

@@ -26,7 +26,7 @@ def test_a_stopped_worker_writes_nothing_afterwards_and_its_step_ends_with_its_l
     with fleet(2, lambda: Worker(recorded_url, tmp_path, provider)):
         execution_id = house.execute("mixed")
         begun = until(lambda: history.effects(ledger)[:1], seconds=60)[0]
-        holder = int(until(lambda: (tmp_path / f"worker.{begun.pid}").read_text()))
+        holder = int(until((tmp_path / f"worker.{begun.pid}").read_text))
         os.kill(holder, signal.SIGSTOP)
         try:
             until(lambda: not alive(begun.pid), seconds=60)

@@ -3,7 +3,7 @@
 SIGTERM ends it as it would a worker; SIGUSR1 and SIGUSR2 set this process's clock an hour ahead or back.
 """
 
-import datetime
+import datetime as dt
 import json
 import logging
 import signal
@@ -19,7 +19,7 @@ import pydantic  # noqa: F401 # pyright: ignore[reportUnusedImport] - as said
 import sqlalchemy  # noqa: F401 # pyright: ignore[reportUnusedImport] - as said
 
 _HOUR = 3600.0
-_true_time, _true_datetime = time.time, datetime.datetime
+_true_time, _true_datetime = time.time, dt.datetime
 _ahead = [0.0]
 
 
@@ -28,22 +28,22 @@ class _Is(type):
         return isinstance(instance, _true_datetime)
 
 
-class _Clock(datetime.datetime, metaclass=_Is):
+class _Clock(dt.datetime, metaclass=_Is):
     """The class `datetime` on a machine whose clock is wrong."""
 
     @classmethod
-    def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # pyright: ignore[reportIncompatibleMethodOverride] - a true one
-        return _true_datetime.now(tz) + datetime.timedelta(seconds=_ahead[0])
+    def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # pyright: ignore[reportIncompatibleMethodOverride] - a true one
+        return _true_datetime.now(tz) + dt.timedelta(seconds=_ahead[0])
 
 
 def _set_clock(number: int, _frame: object) -> None:
     _ahead[0] += _HOUR if number == signal.SIGUSR1 else -_HOUR
-    off = database.datetime.now(datetime.UTC).timestamp() - _true_time()
+    off = database.datetime.now(dt.UTC).timestamp() - _true_time()
     sys.stderr.write(f"clock off by {round(off)} s, {round(time.time() - _true_time())} s\n")
 
 
 time.time = lambda: _true_time() + _ahead[0]
-datetime.datetime = _Clock
+dt.datetime = _Clock
 
 from engine.runtime.queue import Nudges  # noqa: E402 - the clock comes first
 from engine.store import database  # noqa: E402

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from cli import ctl, live, server
+from tests.support.platforms import until
 from tests.support.served import Done, Served, call, run, start
 from tests.support.stdio_client import Client
 
@@ -132,6 +133,30 @@ def test_mcp_is_the_engine_where_there_is_none_and_others_reach_it(tmp_path: Pat
     assert second.leave() == 0
     assert first.leave() == 0
     assert live.find(tmp_path / "data") is None
+
+
+def test_the_first_call_of_a_tool_waits_for_the_platform(tmp_path: Path, provider: Path) -> None:
+    client = Client(tmp_path / "data", INNOMINATUS_PROVIDERS=str(provider))
+    assert "cli-team" in json.dumps(client.ask("tools/call", {"name": "list_providers", "arguments": {}}))
+    assert client.leave() == 0
+
+
+def test_others_find_an_mcp_engine_whose_client_asks_nothing(tmp_path: Path, provider: Path) -> None:
+    client = Client(tmp_path / "data", INNOMINATUS_PROVIDERS=str(provider))
+    until(lambda: live.find(tmp_path / "data"))
+    assert call(ctl.main, "list", env={"INNOMINATUS_DATA_DIR": str(tmp_path / "data")}).code == 0
+    assert client.leave() == 0
+
+
+def test_mcp_ends_with_every_problem_when_the_platform_cannot_start(tmp_path: Path) -> None:
+    told = tmp_path / "stderr"
+    with told.open("w") as stderr:
+        client = Client(tmp_path / "data", stderr=stderr, INNOMINATUS_PROVIDERS=str(tmp_path / "absent"))
+        assert client.process.wait(30) == 2
+        assert client.leave() == 2
+    assert told.read_text().count("There is no such folder") == 1
+    gone = run("cli.server", "mcp", "--data-dir", str(tmp_path / "d"), env={"INNOMINATUS_PROVIDERS": "absent"})
+    assert (gone.code, gone.out, gone.err.count("There is no such folder")) == (2, "", 1)
 
 
 def test_mcp_reaches_a_named_server(served: Served, tmp_path: Path) -> None:

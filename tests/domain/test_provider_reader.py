@@ -45,6 +45,7 @@ capabilities:
       examples: [{version: "15"}]
       protect: [production]
       retain: true
+      local: true
     - {type: postgresql, aliasFor: postgres}
 workflows:
   - {name: create, file: ./workflows/create.yaml, category: provisioner, tags: [database], version: 1.0.0}
@@ -93,6 +94,7 @@ def test_whole_provider_is_read() -> None:
     assert postgres.protects("production")
     assert not postgres.protects("dev")
     assert postgres.retains("dev")
+    assert postgres.local
     assert postgres.examples == ({"version": "15"},)
     assert [workflow.name for workflow in found.golden_paths] == ["onboard"]
     assert found.workflows["onboard"].definition.description == "Start here"
@@ -103,6 +105,7 @@ def test_list_of_types_takes_the_first_provisioner_unless_its_tags_or_operation_
     mysql = found.resource_type("mysql")
     assert mysql is not None
     assert list(mysql.operations) == [Operation.CREATE]
+    assert not mysql.local
     assert mysql.operations[Operation.CREATE].choose() == "mysql-create"
     text = HEAD + "capabilities: {resourceTypes: [s3]}\nworkflows:\n"
     text += (

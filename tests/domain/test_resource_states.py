@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import pytest
 
+from engine.domain import place
+from engine.domain.place import Place
 from engine.domain.provider import Operation
 from engine.domain.resource import (
     AWAITS_TURN,
@@ -144,6 +146,53 @@ def test_health_moves_only_between_active_and_degraded() -> None:
         assert settle(before, failed).state is (S.DEGRADED if state is S.ACTIVE else state)
         assert settle(before, fine).state is (S.ACTIVE if state is S.DEGRADED else state)
         assert settle(before, RunEnd(Operation.READ, 1, Outcome.CANCELLED)) == before
+
+
+HOME, AWAY = Place("1", "here", "/a"), Place("2", "there", "/b c:d")
+
+
+@pytest.mark.parametrize(
+    ("operation", "state", "outcome", "before", "ran", "after"),
+    [
+        (Operation.CREATE, S.PROVISIONING, Outcome.SUCCEEDED, None, HOME, HOME),
+        (Operation.CREATE, S.PROVISIONING, Outcome.SUCCEEDED, HOME, AWAY, AWAY),
+        (Operation.CREATE, S.PROVISIONING, Outcome.SUCCEEDED, None, None, None),
+        (Operation.CREATE, S.PROVISIONING, Outcome.FAILED, None, HOME, HOME),
+        (Operation.CREATE, S.PROVISIONING, Outcome.CANCELLED, HOME, None, HOME),
+        (Operation.UPDATE, S.UPDATING, Outcome.SUCCEEDED, HOME, HOME, HOME),
+        (Operation.UPDATE, S.UPDATING, Outcome.SUCCEEDED, None, HOME, HOME),
+        (Operation.UPDATE, S.UPDATING, Outcome.FAILED, None, HOME, None),
+        (Operation.DELETE, S.TERMINATING, Outcome.SUCCEEDED, HOME, HOME, None),
+        (Operation.DELETE, S.TERMINATING, Outcome.FAILED, HOME, AWAY, HOME),
+        (Operation.READ, S.ACTIVE, Outcome.SUCCEEDED, None, HOME, HOME),
+        (Operation.READ, S.ACTIVE, Outcome.FAILED, None, HOME, None),
+        (Operation.READ, S.ACTIVE, Outcome.FAILED, HOME, HOME, HOME),
+    ],
+)
+def test_a_resource_lives_where_it_was_made(
+    operation: Operation, state: S, outcome: Outcome, before: Place | None, ran: Place | None, after: Place | None
+) -> None:
+    settled = settle(resource(state, pending=None, place=before), RunEnd(operation, 1, outcome, place=ran))
+    assert settled.place == after
+
+
+def test_a_check_that_ran_in_another_place_has_seen_nothing() -> None:
+    for state in (S.ACTIVE, S.DEGRADED):
+        for outcome in Outcome:
+            before = resource(state, place=HOME)
+            assert settle(before, RunEnd(Operation.READ, 1, outcome, error="not here", place=AWAY)) == before
+
+
+def test_what_a_person_calls_gone_lives_nowhere() -> None:
+    assert resolve(resource(S.FAILED, place=HOME), as_state=S.TERMINATED).place is None
+    assert resolve(resource(S.FAILED, place=HOME), as_state=S.ACTIVE).place == HOME
+
+
+def test_a_place_is_read_as_it_was_written_and_known_by_its_id_alone() -> None:
+    assert [place.parse(str(found)) for found in (HOME, AWAY)] == [HOME, AWAY]
+    assert place.parse("") is None
+    assert HOME.is_same(replace(AWAY, id="1"))
+    assert not HOME.is_same(replace(HOME, id="2"))
 
 
 def test_only_what_failed_is_set_straight() -> None:

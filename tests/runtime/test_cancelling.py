@@ -16,6 +16,7 @@ while [ ! -e "$PARAM_DIR/go" ]; do sleep 0.02; done; echo effect >> "$PARAM_DIR/
 GOLDEN = {
     "slow": workflow([script("sleeps", SLOW), values("after", a=1)], parameters=DIR),
     "gate": workflow([{**values("gate", b=2), "when": "manual"}, values("after", c=3)]),
+    "stubborn": workflow([script("stubborn", STUBBORN), values("after", a=1)], parameters=DIR),
     "parent": workflow([{"name": "child", "type": "workflow", "config": {"workflow": "gate"}}]),
     "wide": workflow(
         [{**script(f"s{i}", f'echo s{i} >> "$PARAM_DIR/begun"; sleep 60'), "needs": []} for i in range(12)],
@@ -94,6 +95,19 @@ def test_what_was_done_before_the_cancellation_is_not_done_again_by_a_retry(hous
     assert house.step_states(execution_id) == [
         ("quick", 1, "succeeded"), ("slow", 1, "cancelled"), ("slow", 2, "succeeded")
     ]  # fmt: skip
+
+
+def test_a_step_that_succeeds_though_it_is_told_to_stop_is_kept_and_nothing_follows_it(
+    house: House, tmp_path: Path
+) -> None:
+    execution_id = house.execute("stubborn", dir=str(tmp_path))
+    until((tmp_path / "there").exists)
+    executions.cancel(house.platform, ME, execution_id)
+    (tmp_path / "go").touch()
+    assert house.ended(execution_id, seconds=2).state == "cancelled"
+    assert house.step_states(execution_id) == [("stubborn", 1, "succeeded")]
+    assert house.ended(house.retry(execution_id)).state == "succeeded"
+    assert (tmp_path / "effects").read_text().split() == ["effect"]
 
 
 def test_an_execution_that_is_queued_never_begins(house: House, tmp_path: Path) -> None:

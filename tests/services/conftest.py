@@ -15,9 +15,9 @@ from engine.config import Settings
 from engine.domain.resource import Resource
 from engine.domain.values import Actor, ActorKind
 from engine.errors import NotFound
-from engine.services import applications, executions
-from engine.services.applications import Submission
+from engine.services import applications, deletions, executions, submissions
 from engine.services.platform import Platform
+from engine.services.submissions import Submission
 from engine.store import schema
 from engine.store.tables import executions as executions_table
 from engine.store.tables import metadata
@@ -28,6 +28,17 @@ from tests.support.postgres import PostgresServer
 ME = Actor(ActorKind.USER, "me")
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 _SECONDS = 8.0
+
+
+def actions(made: Submission) -> dict[str, str]:
+    """What its plan does, by the resource's name in the spec."""
+    assert made.plan is not None
+    return {item.name: item.action.value for item in made.plan.items}
+
+
+def reasons(made: Submission) -> dict[str, str]:
+    assert made.plan is not None
+    return {item.name: item.reason for item in made.plan.items}
 
 
 @dataclass
@@ -42,13 +53,13 @@ class House:
         return self.running.platform
 
     def submit(self, source: str, *, environment: str | None = None, prune: bool = False) -> Submission:
-        return applications.submit(self.platform, ME, source, environment=environment, prune=prune)
+        return submissions.submit(self.platform, ME, source, environment=environment, prune=prune)
 
     def plan(self, source: str, *, environment: str | None = None, prune: bool = False) -> Submission:
-        return applications.submit(self.platform, ME, source, environment=environment, prune=prune, dry_run=True)
+        return submissions.submit(self.platform, ME, source, environment=environment, prune=prune, dry_run=True)
 
     def delete(self, name: str, *, environment: str = "default") -> Submission:
-        return applications.delete(self.platform, ME, name, environment=environment)
+        return deletions.delete(self.platform, ME, name, environment=environment)
 
     def rest(self) -> None:
         """Return once nothing runs or is ready: all that is left waits for a person, or for what waits for one."""

@@ -7,8 +7,8 @@ import pytest
 
 from engine.domain.values import Actor, ActorKind, JsonObject
 from engine.errors import Conflict, Invalid, NotFound
-from engine.services import applications, executions
-from engine.services.applications import Submission
+from engine.services import applications, deletions, executions, submissions
+from engine.services.submissions import Submission
 from tests.services.conftest import ME, Build
 from tests.support.score import score
 
@@ -23,7 +23,7 @@ def test_a_dry_run_writes_nothing(build: Build) -> None:
     standing = house.row_counts()
     house.plan(score(db="database", cache="cache"), prune=True)
     house.plan(score("other"), environment="elsewhere")
-    applications.delete(house.platform, ME, "shop", dry_run=True)
+    deletions.delete(house.platform, ME, "shop", dry_run=True)
     with pytest.raises(Invalid):
         house.plan(score(db="datbase"))
     assert house.row_counts() == standing
@@ -33,7 +33,7 @@ def test_the_hash_of_a_dry_run_applies_exactly_that_plan(build: Build) -> None:
     house = build(engine=False)
     source = score(db={"type": "database", "params": {"password": "canary-1"}})
     planned = house.plan(source)
-    made = applications.submit(house.platform, ME, source, plan_hash=planned.plan_hash)
+    made = submissions.submit(house.platform, ME, source, plan_hash=planned.plan_hash)
     assert made.plan_hash == planned.plan_hash
     assert made.execution_ids != ()
 
@@ -44,12 +44,12 @@ def test_a_stale_plan_is_refused_and_the_new_one_told(build: Build) -> None:
     house.submit(score(db="database"))
     before = house.row_counts()
     with pytest.raises(Conflict) as refused:
-        applications.submit(house.platform, ME, score(db="database"), plan_hash=planned.plan_hash)
+        submissions.submit(house.platform, ME, score(db="database"), plan_hash=planned.plan_hash)
     assert refused.value.code == "stale_plan"
     assert refused.value.details["plan_hash"] == house.plan(score(db="database")).plan_hash
     assert any("database/shop.db" in str(item) for item in [refused.value.details["items"]])
     with pytest.raises(Conflict, match="stale"):
-        applications.delete(house.platform, ME, "shop", plan_hash=planned.plan_hash)
+        deletions.delete(house.platform, ME, "shop", plan_hash=planned.plan_hash)
     assert house.row_counts() == before
 
 
@@ -71,10 +71,10 @@ def test_destruction_needs_the_hash_where_it_is_asked_for(build: Build) -> None:
     house = build(engine=False)
     house.submit(score(db="database"))
     with pytest.raises(Conflict) as refused:
-        applications.delete(house.platform, ME, "shop", confirm=True)
+        deletions.delete(house.platform, ME, "shop", confirm=True)
     assert refused.value.code == "plan_hash_required"
-    planned = applications.delete(house.platform, ME, "shop", dry_run=True)
-    assert applications.delete(house.platform, ME, "shop", confirm=True, plan_hash=planned.plan_hash).applied
+    planned = deletions.delete(house.platform, ME, "shop", dry_run=True)
+    assert deletions.delete(house.platform, ME, "shop", confirm=True, plan_hash=planned.plan_hash).applied
 
 
 def test_every_problem_of_a_spec_is_told_at_once_with_the_nearest_type(build: Build) -> None:
@@ -148,7 +148,7 @@ def test_what_is_no_document_is_refused_in_words(build: Build) -> None:
     house = build(engine=False)
     for source in (b"\xff\xfe\x00", "", "\0", "a: [", "- 1", "[" * 5000, b"\xef\xbb\xbf"):
         with pytest.raises(Invalid) as refused:
-            applications.submit(house.platform, ME, source)
+            submissions.submit(house.platform, ME, source)
         assert refused.value.problems
 
 
@@ -180,7 +180,7 @@ def test_the_same_key_gets_the_same_answer_and_another_body_a_conflict(build: Bu
     house = build(engine=False)
 
     def submit(source: str, actor: Actor = ME, key: str = "k") -> Submission:
-        return applications.submit(house.platform, actor, source, idempotency_key=key)
+        return submissions.submit(house.platform, actor, source, idempotency_key=key)
 
     first = submit(score(db="database"))
     rows = house.row_counts()
@@ -201,8 +201,8 @@ def test_the_same_key_gets_the_same_answer_and_another_body_a_conflict(build: Bu
 def test_a_refused_request_does_not_use_up_its_key(build: Build) -> None:
     house = build(engine=False)
     with pytest.raises(Conflict, match="stale"):
-        applications.submit(house.platform, ME, score(), plan_hash="p0", idempotency_key="k")
-    assert not applications.submit(house.platform, ME, score(), idempotency_key="k").replayed
+        submissions.submit(house.platform, ME, score(), plan_hash="p0", idempotency_key="k")
+    assert not submissions.submit(house.platform, ME, score(), idempotency_key="k").replayed
 
 
 def test_twenty_of_the_same_request_at_once_have_one_effect(build: Build) -> None:
@@ -212,7 +212,7 @@ def test_twenty_of_the_same_request_at_once_have_one_effect(build: Build) -> Non
 
     def submit() -> None:
         barrier.wait(10)
-        made.append(applications.submit(house.platform, ME, score(db="database"), idempotency_key="same"))
+        made.append(submissions.submit(house.platform, ME, score(db="database"), idempotency_key="same"))
 
     threads = [threading.Thread(target=submit) for _ in range(20)]
     for thread in threads:

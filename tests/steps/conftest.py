@@ -53,6 +53,9 @@ class Context:
     def add_mask(self, value: str) -> None:
         self.masked.append(value)
 
+    def mask_outputs(self, outputs: JsonObject) -> None:
+        self.masked.append(f"outputs {', '.join(sorted(outputs))}")
+
     def run_process(
         self,
         argv: Sequence[str],

@@ -249,3 +249,16 @@ def test_the_older_spelling_command_is_a_script_too(lab: Lab) -> None:
 def test_exit_code_78_says_that_trying_again_is_of_no_use(lab: Lab) -> None:
     with pytest.raises(StepRefused, match="no such version"):
         lab.run("policy", {"script": "echo 'no such version' >&2; exit 78"})
+
+
+@pytest.mark.parametrize("end", ["exit 1", "sleep 60"])
+def test_what_a_script_gave_out_before_it_failed_is_known_when_its_words_are_masked(lab: Lab, end: str) -> None:
+    script = f'echo "key=s3cret" >> "$INNOMINATUS_OUTPUT"; echo "::set-output name=other::v4lue"; {end}'
+    with pytest.raises(StepFailed):
+        lab.run("policy", {"script": script}, seconds=2 if "sleep" in end else 20)
+    assert lab.masked == ["outputs key, other"]
+
+
+def test_outputs_that_cannot_be_read_do_not_hide_why_a_script_failed(lab: Lab) -> None:
+    with pytest.raises(StepFailed, match="no luck"):
+        lab.run("policy", {"script": 'echo nonsense >> "$INNOMINATUS_OUTPUT"; echo no luck >&2; exit 1'})

@@ -1,10 +1,9 @@
-"""Secrets at rest: opened with the right key and in the right place only, and nowhere in the database as they are."""
+"""Sealed values: opened with the right key and in the right place only."""
 
 import stat
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from engine.domain.runs import Outputs
 from engine.errors import Invalid, Unavailable
@@ -12,11 +11,7 @@ from engine.store import executions
 from engine.store.database import Store, open_engine
 from engine.store.executions import NewExecution
 from engine.store.sealing import Sealer, key_from_file, parse_key
-from engine.store.tables import metadata
-from tests.support.platforms import KEY, House, running_platform
-from tests.support.providers import kind, script, workflow, write_provider
-
-CANARY = "canary-5up3rs3cr3t"
+from tests.support.platforms import KEY
 
 
 def test_another_key_is_told_as_such() -> None:
@@ -76,57 +71,3 @@ def test_a_store_opened_with_another_key_says_so(store: Store, database_url: str
         executions.get(tx, made)
     other.close()
     assert told.value.code == "wrong_secret_key"
-
-
-def secret_provider(folder: Path) -> Path:
-    make = workflow(
-        [
-            script(
-                "make",
-                'echo "the log says $PARAM_TOKEN"; mkdir kept; echo "$PARAM_TOKEN" > kept/file\n'
-                'echo "password=$PARAM_TOKEN" >> "$INNOMINATUS_OUTPUT"',
-                artifacts=["kept"],
-            )
-        ],
-        parameters=[{"name": "token", "type": "string", "secret": True}],
-        outputs={"password": {"value": "{{ steps.make.outputs.password }}", "secret": True}},
-    )
-    golden = workflow(
-        [script("again", 'echo "$PARAM_TOKEN"')], parameters=[{"name": "token", "type": "string", "secret": True}]
-    )
-    kinds = {"vault": kind("make"), "workload": kind("noop", update="noop")}
-    return write_provider(folder, kinds=kinds, workflows={"make": make}, golden={"use-token": golden})
-
-
-def stored(store: Store, folder: Path) -> bytes:
-    """Every byte of an SQLite database with its log, every column of a PostgreSQL one as text."""
-    if store.engine.dialect.name == "sqlite":
-        return b"".join(path.read_bytes() for path in sorted(folder.glob("innominatus.db*")))
-    found: list[str] = []
-    with store.read() as tx:
-        for table in metadata.sorted_tables:
-            rows = tx.connection.execute(sa.text(f'select t::text from "{table.name}" t')).scalars()
-            found += rows
-    return "\n".join(found).encode()
-
-
-def test_no_secret_stands_in_the_database_as_it_is(store: Store, tmp_path: Path) -> None:
-    source = (
-        "apiVersion: score.dev/v1b1\nmetadata: {name: app}\n"
-        f"containers: {{main: {{image: v1, variables: {{TOKEN: {CANARY}, OTHER: '${{resources.safe.password}}'}}}}}}\n"
-        f"resources: {{safe: {{type: vault, params: {{token: {CANARY}}}}}}}\n"
-    )
-    with running_platform(store, tmp_path / "house", [secret_provider(tmp_path / "team")]) as house:
-        house.submit(source)
-        safe = house.resource_in("vault/app.safe", "active")
-        house.resource_in("workload/app", "active")
-        house.run("use-token", token=CANARY)
-        _reads_the_secret(house, safe.outputs)
-        found = stored(store, tmp_path)
-    assert b"vault" in found, "this is the right database"
-    variants = [CANARY.encode(), CANARY.encode().hex().encode(), CANARY[7:].encode()]
-    assert [variant for variant in variants if variant in found] == []
-
-
-def _reads_the_secret(house: House, outputs: object) -> None:
-    assert outputs == {"password": CANARY}, house.told()

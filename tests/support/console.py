@@ -126,4 +126,5 @@ class Terminal:
 
     def close(self) -> None:
         self.stop()
-        subprocess.run(["innominatus", "local", "stop"], env=self.environment, capture_output=True, check=False)
+        purge = ["innominatus", "local", "purge", "--yes"]
+        subprocess.run(purge, env=self.environment, capture_output=True, check=True)

@@ -21,12 +21,12 @@ from engine.domain.runs import Execution, StepRun
 from engine.domain.values import Actor, ActorKind, ExecutionId, JsonObject, ResourceId
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import load
-from engine.runtime.engine import Engine, Places
+from engine.runtime.engine import Engine
 from engine.runtime.signals import Sender
-from engine.services import applications, executions, resources
-from engine.services.applications import Submission
+from engine.services import deletions, executions, resources, submissions
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
+from engine.services.submissions import Submission
 from engine.store import bundles, database, events, schema
 from engine.store import executions as execution_rows
 from engine.store import resources as resource_rows
@@ -124,7 +124,6 @@ def build_platform(
         settings,
         active,
         PlatformRequests(platform),
-        places=Places(folder / "workspaces", folder / "providers"),
         base_environment={"PATH": os.environ.get("PATH", os.defpath)},
         others=others,
     )
@@ -135,7 +134,7 @@ def build_platform(
 @contextmanager
 def running_platform(store: Store, folder: Path, providers: Sequence[Path], **changes: object) -> Generator["House"]:
     """A platform with its engine at work; stopped afterwards."""
-    house = build_platform(store, folder, providers, **changes)
+    house = build_platform(store, folder, providers, others=None, **changes)
     house.engine.start()
     try:
         yield house
@@ -166,10 +165,10 @@ class House:
         return self.platform.store
 
     def submit(self, source: str, *, prune: bool = False, actor: Actor = ME) -> Submission:
-        return applications.submit(self.platform, actor, source, prune=prune)
+        return submissions.submit(self.platform, actor, source, prune=prune)
 
     def delete(self, application: str) -> Submission:
-        return applications.delete(self.platform, ME, application)
+        return deletions.delete(self.platform, ME, application)
 
     def execute(self, workflow: str, **inputs: object) -> ExecutionId:
         given: JsonObject = dict(inputs)  # pyright: ignore[reportAssignmentType] # JSON by construction of the tests

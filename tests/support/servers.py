@@ -22,7 +22,7 @@ class RunningServer:
 
 
 def start(kind: str, data: Path, *, quick: bool = True) -> RunningServer:
-    """Start `postgres` or `valkey` for the provider folder `data`, or find it running. A `quick` one may lose data."""
+    """Start `postgres` or `valkey` for the provider folder `data`, or find it running. `quick`: commits do not last."""
     answer = command(f"{kind}-start", data, quick=quick)
     return RunningServer(answer["host"], answer["port"], answer["user"], answer["password"], answer["pid"])
 

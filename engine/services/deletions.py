@@ -1,0 +1,81 @@
+"""Delete an application: everything that only it refers to, in reverse order."""
+
+from collections.abc import Mapping
+
+from engine.domain.application import Application
+from engine.domain.plan import Plan
+from engine.domain.planner import Current
+from engine.domain.resource import ResourceKey
+from engine.domain.spec import DEFAULT_ENVIRONMENT
+from engine.domain.values import Actor, JsonObject
+from engine.services.applications import existing
+from engine.services.applying import application_event, apply_plan
+from engine.services.planning import check_plan, current_state, plan_for
+from engine.services.platform import Platform
+from engine.services.submissions import Submission, carried_out
+from engine.store import applications, events
+from engine.store.database import Transaction
+
+
+def delete(
+    platform: Platform,
+    actor: Actor,
+    name: str,
+    *,
+    environment: str = DEFAULT_ENVIRONMENT,
+    dry_run: bool = False,
+    plan_hash: str | None = None,
+    confirm: bool = False,
+    idempotency_key: str | None = None,
+) -> Submission:
+    """Delete everything an application refers to, in reverse order; what others use or a provider retains stays.
+
+    Raises NotFound, and Conflict when something is protected (then nothing is deleted).
+    """
+    if dry_run:
+        with platform.store.read() as tx:
+            found = existing(tx, name, environment)
+            plan = _planned(tx, platform, found, locked=False)[0]
+        check_plan(plan, plan_hash=plan_hash, confirm=False, deleting=True)
+        return Submission(name, environment, plan.hash, applied=False, plan=plan)
+    request: JsonObject = {"name": name, "environment": environment, "plan_hash": plan_hash}
+
+    def work(tx: Transaction) -> Submission:
+        return _deleted(tx, platform, actor, name, environment, plan_hash=plan_hash, confirm=confirm)
+
+    return carried_out(platform, actor, "delete", idempotency_key, request=request, work=work)
+
+
+def _deleted(
+    tx: Transaction,
+    platform: Platform,
+    actor: Actor,
+    name: str,
+    environment: str,
+    *,
+    plan_hash: str | None,
+    confirm: bool,
+) -> Submission:
+    found = existing(tx, name, environment, lock=True)
+    plan, current = _planned(tx, platform, found, locked=True)
+    check_plan(plan, plan_hash=plan_hash, confirm=confirm, deleting=True)
+    ids = apply_plan(tx, found, plan, current, actor=actor, spec_version=None)
+    applications.mark_deleted(tx, found.id)
+    events.record(tx, [application_event(found, "application.deleted", actor, plan=plan.hash, summary=plan.summary)])
+    return Submission(found.name, found.environment, plan.hash, applied=True, plan=plan, execution_ids=tuple(ids))
+
+
+def _planned(
+    tx: Transaction, platform: Platform, found: Application, *, locked: bool
+) -> tuple[Plan, Mapping[ResourceKey, Current]]:
+    current = current_state(
+        tx,
+        platform,
+        application=found.name,
+        application_id=found.id,
+        environment=found.environment,
+        spec=None,
+        locked=locked,
+    )
+    plan = plan_for(platform, application=found.name, environment=found.environment, spec=None, current=current)
+    return plan, current

@@ -1,0 +1,78 @@
+"""A start waits for the database, and says what it waits for."""
+
+import base64
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from cli import waiting
+from engine.errors import Unavailable
+from tests.support.postgres import PostgresServer
+from tests.support.served import Done, run
+
+KEY = base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+def worker(folder: Path, url: str, **more: str) -> Done:
+    env = {"INNOMINATUS_DATABASE_URL": url, "INNOMINATUS_SECRET_KEY": KEY, "INNOMINATUS_WAIT_SECONDS": "1", **more}
+    return run("cli.server", "worker", "--data-dir", str(folder / "data"), env=env)
+
+
+def away(*, passing: bool) -> Unavailable:
+    return Unavailable("The database cannot be used.", code="database_unavailable", details={"passing": passing})
+
+
+def test_a_database_that_comes_up_late_is_waited_for() -> None:
+    answers = [away(passing=True), away(passing=True), None]
+    seen = threading.Event()
+
+    def look() -> None:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        seen.set()
+
+    waiting.for_database(look, seconds=30)
+    assert seen.is_set()
+
+
+@pytest.mark.parametrize(("passing", "seconds"), [(True, 0.0), (False, 3600.0)])
+def test_one_that_does_not_come_up_or_refuses_for_good_is_not(*, passing: bool, seconds: float) -> None:
+    def look() -> None:
+        raise away(passing=passing)
+
+    with pytest.raises(Unavailable):
+        waiting.for_database(look, seconds=seconds)
+
+
+def test_a_worker_without_its_database_says_so(tmp_path: Path) -> None:
+    done = worker(tmp_path, "postgresql+psycopg://me:secret-word@127.0.0.1:1/none")
+    assert done.code == 5
+    assert "127.0.0.1" in done.err
+    assert "secret-word" not in done.err + done.out
+    assert "Traceback" not in done.err
+
+
+def test_a_wrong_password_is_not_waited_for(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    url = postgres_server.url("postgres").replace(postgres_server.server.password, "wrong")
+    done = worker(tmp_path, url, INNOMINATUS_WAIT_SECONDS="3600")
+    assert (done.code, "authentication failed" in done.err) == (5, True)
+
+
+def test_a_database_without_tables_names_the_command(postgres_database: str, tmp_path: Path) -> None:
+    done = worker(tmp_path, postgres_database)
+    assert (done.code, "innominatus migrate" in done.err) == (5, True)
+
+
+def test_a_key_that_the_database_was_not_made_with_is_refused(postgres_database: str, tmp_path: Path) -> None:
+    from engine.store import database, facts, schema
+    from engine.store.sealing import Sealer
+
+    schema.upgrade(postgres_database)
+    store = database.open_store(postgres_database, Sealer(bytes(32)))
+    with store.begin() as tx:
+        facts.check_key(tx)
+    store.close()
+    done = worker(tmp_path, postgres_database)
+    assert (done.code, "secret key" in done.err) == (5, True)

@@ -1,0 +1,97 @@
+"""Engines of several processes wake each other through Redis; without it they find the work all the same."""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.runtime.queue import Nudges
+from engine.runtime.signals import Elsewhere
+from engine.store.executions import NewExecution, queue
+from tests.support import servers
+from tests.support.platforms import PATIENCE, build_platform, open_store, until
+from tests.support.providers import values, workflow, write_provider
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="innominatus-tests-"))
+    try:
+        found = servers.start("valkey", folder)
+        yield f"redis://{found.user}:{found.password}@{found.host}:{found.port}/0"
+    finally:
+        servers.purge(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Ear:
+    """Stands for an engine: hears nudges, and has a thread free or not."""
+
+    def __init__(self, url: str, *, free: bool) -> None:
+        self.heard = threading.Event()
+        self.free = free
+        self.nudges = Nudges(url)
+        self.nudges.start(self.offer)
+
+    def offer(self) -> bool:
+        self.heard.set()
+        return self.free
+
+
+def test_a_nudge_reaches_a_process_that_has_a_thread_free(redis_url: str) -> None:
+    ears = [Ear(redis_url, free=False), Ear(redis_url, free=True), Ear(redis_url, free=False)]
+    sender = Nudges(redis_url)
+    sender.start()
+    try:
+        until(lambda: sender.send() or ears[1].heard.wait(0.2))
+    finally:
+        for nudges in (sender, *(ear.nudges for ear in ears)):
+            nudges.stop()
+
+
+def test_sending_costs_nothing_and_loses_nothing_while_redis_is_away() -> None:
+    nudges = Nudges("redis://127.0.0.1:1/0")
+    nudges.start()
+    try:
+        began = time.monotonic()
+        for _ in range(1000):
+            Elsewhere(nudges).nudge(5)
+        assert time.monotonic() - began < PATIENCE / 10
+        assert until(lambda: nudges.away)
+    finally:
+        nudges.stop()
+
+
+@pytest.mark.parametrize("with_redis", [True, False])
+def test_an_engine_takes_up_what_another_process_asked_for(
+    postgres_database: str, redis_url: str, tmp_path: Path, *, with_redis: bool
+) -> None:
+    from tests.support.platforms import create_tables
+
+    create_tables(postgres_database)
+    store = open_store(postgres_database)
+    provider = write_provider(tmp_path / "provider", golden={"one": workflow([values("a", b=1)])})
+    sweep = 600.0 if with_redis else 0.2  # with Redis nobody waits for a sweep
+    house = build_platform(store, tmp_path, [provider], sweep_seconds=sweep)
+    nudges = Nudges(redis_url)
+    house.engine.start()
+    nudges.start(house.engine.offer)
+    sender = Nudges(redis_url)
+    sender.start()
+    try:
+        (team,) = house.platform.providers.registry.providers
+        until(house.idle)
+        with store.begin() as tx:
+            (execution_id,) = queue(tx, [NewExecution(team.name, team.digest, "one", "app", "user:me")])
+        if with_redis:
+            Elsewhere(sender).nudge()
+        assert house.ended(execution_id).state == "succeeded"
+    finally:
+        sender.stop()
+        nudges.stop()
+        house.engine.stop(grace=0.2)
+        store.close()
