@@ -13,13 +13,11 @@ from typing import Any
 from engine.store.database import Store
 from tests.chaos import history
 from tests.chaos.fleet import ROOT, Worker, fleet
-from tests.chaos.invariants import Pace
 from tests.chaos.workloads import LONG, Client, house_provider, seeded, verdict
 from tests.support.platforms import build_platform
 from tests.support.platforms_by_hand import reads, spec
 
 PROGRAM = Path(__file__).parent / "door_process.py"
-PACE = Pace(lease=2.0, sweep=0.5, threads=4, slack=10.0)
 
 
 class Doors:
@@ -110,7 +108,7 @@ def test_a_dependency_that_comes_in_and_two_new_versions_meet(
             found = client.resources()
             assert found["thing/shop.db"].outputs == found["thing/shop.cache"].outputs == {"value": last}
             assert found["thing/shop.app"].outputs == {"value": f"{last} {last}"}
-    assert verdict(recorded_url, tmp_path, PACE) == []
+    assert verdict(recorded_url, tmp_path) == []
 
 
 def test_one_idempotency_key_twenty_times_at_once_is_one_request(
@@ -137,4 +135,4 @@ def test_one_idempotency_key_twenty_times_at_once_is_one_request(
             assert submitted[0]["version"] == 1
         client.wait(lambda: not client.open())
         assert len(client.succeeded()) == len(runs) * 3, "a golden path, a database and a workload each"
-    assert verdict(recorded_url, tmp_path, PACE) == []
+    assert verdict(recorded_url, tmp_path) == []

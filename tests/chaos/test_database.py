@@ -16,15 +16,12 @@ import pytest
 from engine.store.database import Store
 from tests.chaos import history
 from tests.chaos.fleet import Command, Worker, fleet
-from tests.chaos.invariants import Pace
 from tests.chaos.proxy import Proxy
-from tests.chaos.workloads import LONG, SEED, Client, alive, house_provider, insist, seeded, verdict
+from tests.chaos.workloads import LONG, PACE, SEED, Client, alive, house_provider, insist, seeded, verdict
 from tests.support import servers
 from tests.support.platforms import build_platform, create_tables, open_store, until
 from tests.support.platforms_by_hand import reads, spec
 from tests.support.postgres import PostgresServer
-
-PACE = Pace(lease=2.0, sweep=0.5, threads=4, slack=10.0)
 
 
 class Fragile:
@@ -110,4 +107,4 @@ def test_commits_whose_outcome_nobody_learns_happen_once(
     finally:
         proxy.close()
     assert (proxy.unsent > 0, proxy.unanswered > 0) == (True, True)
-    assert verdict(recorded_url, tmp_path, PACE) == []
+    assert verdict(recorded_url, tmp_path) == []

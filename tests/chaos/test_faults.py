@@ -6,7 +6,6 @@ from pathlib import Path
 from engine.store.database import Store
 from tests.chaos.fleet import Worker, fleet
 from tests.chaos.harm import Faults
-from tests.chaos.invariants import Pace
 from tests.chaos.workloads import LONG, SEED, Client, house_provider, seeded, verdict
 from tests.support.platforms import build_platform
 from tests.support.platforms_by_hand import reads, spec
@@ -41,4 +40,4 @@ def test_work_gets_done_while_one_transaction_in_five_and_one_step_in_five_fails
         states = {key: resource.state.value for key, resource in client.resources().items()}
         assert set(states.values()) == {"active"}, states
         assert workers.deaths == 0
-    assert verdict(recorded_url, tmp_path, Pace(lease=2.0, sweep=0.5, threads=4, slack=10.0)) == []
+    assert verdict(recorded_url, tmp_path) == []

@@ -8,11 +8,8 @@ from pathlib import Path
 from engine.store.database import Store
 from tests.chaos import history
 from tests.chaos.fleet import Worker, fleet
-from tests.chaos.invariants import Pace
-from tests.chaos.workloads import LONG, Client, alive, house_provider, seeded, verdict
+from tests.chaos.workloads import LONG, PACE, Client, alive, house_provider, seeded, verdict
 from tests.support.platforms import build_platform, until
-
-PACE = Pace(lease=2.0, sweep=0.5, threads=4, slack=10.0)
 
 
 def test_a_stopped_worker_writes_nothing_afterwards_and_its_step_ends_with_its_lease(
@@ -62,7 +59,7 @@ def test_a_stopped_worker_writes_nothing_afterwards_and_its_step_ends_with_its_l
         ("first", 1, "cancelled"),
         ("first", 2, "succeeded"),
     ]
-    assert verdict(recorded_url, tmp_path, PACE) == []
+    assert verdict(recorded_url, tmp_path) == []
 
 
 def test_workers_that_are_stopped_now_and_then_get_in_nobodys_way(
@@ -83,4 +80,4 @@ def test_workers_that_are_stopped_now_and_then_get_in_nobodys_way(
             asked += client.execute(count=5)
         client.wait(lambda: client.all_ended(asked))
         assert workers.deaths == 0
-    assert verdict(recorded_url, tmp_path, PACE) == []
+    assert verdict(recorded_url, tmp_path) == []

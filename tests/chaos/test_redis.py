@@ -15,12 +15,9 @@ from engine.runtime.queue import Nudges, connect
 from engine.runtime.signals import Elsewhere
 from engine.store.database import Store
 from tests.chaos.fleet import Command, fleet
-from tests.chaos.invariants import Pace
 from tests.chaos.workloads import LONG, Client, alive, house_provider, seeded, verdict
 from tests.support import servers
 from tests.support.platforms import House, build_platform, until
-
-PACE = Pace(lease=2.0, sweep=0.5, threads=4, slack=10.0)
 
 
 class Valkey:
@@ -94,7 +91,7 @@ def test_work_goes_on_while_redis_is_killed_flushed_and_paused(
                 client.wait(lambda after=after: client.all_of(after))
         assert workers.deaths == 0
     nudges.stop()
-    assert verdict(recorded_url, tmp_path, PACE) == []
+    assert verdict(recorded_url, tmp_path) == []
 
 
 def test_work_goes_on_with_a_redis_that_is_never_there(
@@ -111,4 +108,4 @@ def test_work_goes_on_with_a_redis_that_is_never_there(
         client.wait(lambda: client.all_ended(asked))
         assert workers.deaths == 0
     nudges.stop()
-    assert verdict(recorded_url, tmp_path, PACE) == []
+    assert verdict(recorded_url, tmp_path) == []
