@@ -29,9 +29,12 @@ class Sweeper:
         self._alarm = Alarm(self._ring)
 
     def start(self) -> None:
-        """Set the alarm, and ask how everything is that was made before."""
+        """Set the alarm, and ask how everything is that was made before. A database that is away is asked later."""
         self._alarm.start()
-        self._check_health(older_than=0)
+        try:
+            self._check_health(older_than=0)
+        except DatabaseFailure as error:
+            logger.warning("health.failed", error=str(error).splitlines()[0])
         self.set_alarm()
 
     def stop(self) -> None:
@@ -49,9 +52,13 @@ class Sweeper:
         self._nudge(max(1, found))
 
     def set_alarm(self) -> None:
-        """Ring when the earliest execution that sleeps is due."""
-        with self._store.read() as tx:
-            seconds = repair.next_due(tx)
+        """Ring when the earliest execution that sleeps is due; the next sweep sets it when the database is away."""
+        try:
+            with self._store.read() as tx:
+                seconds = repair.next_due(tx)
+        except DatabaseFailure as error:
+            logger.warning("alarm.failed", error=str(error).splitlines()[0])
+            return
         if seconds is not None:
             self._alarm.set(seconds + _AFTER_SECONDS)
 
@@ -68,7 +75,4 @@ class Sweeper:
     def _ring(self) -> None:
         """Somebody's sleep is over; the alarm is set for whoever sleeps longer."""
         self._nudge(1)
-        try:
-            self.set_alarm()
-        except DatabaseFailure as error:  # the next sweep sets it
-            logger.warning("alarm.failed", error=str(error).splitlines()[0])
+        self.set_alarm()

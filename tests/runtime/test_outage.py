@@ -83,3 +83,11 @@ def test_an_engine_that_cannot_sweep_says_so_until_it_can(flaky: Flaky, tmp_path
         until(lambda: "last whole sweep" in house.engine.ailing)
         flaky.failures = 0
         until(lambda: not house.engine.ailing)
+
+
+def test_an_engine_starts_though_the_database_is_away_for_a_moment(flaky: Flaky, tmp_path: Path) -> None:
+    provider = write_provider(tmp_path / "p", golden={"chain": workflow([values("only", a=1)])})
+    flaky.failures = 1  # the next reading is the one for the alarm
+    with running_platform(flaky, tmp_path, [provider]) as house:
+        assert flaky.failures == 0
+        assert house.run("chain").state == "succeeded"
