@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from engine.domain.values import Actor, JsonObject
 from engine.errors import InnominatusError, Internal, NotFound, nearest
+from engine.services.bells import Bells
 from engine.services.platform import Platform
 from mcp_server import schemas
 from mcp_server.answers import answered
@@ -109,7 +110,7 @@ def create_server(
 ) -> PlatformServer:
     """The server over a running platform. `actor` says who calls, at each call; `listed` hears who asks for tools."""
     who = (lambda: actor) if isinstance(actor, Actor) else actor
-    house = House(platform, who)
+    house = House(platform, who, Bells(platform.store.hints))
     catalog, runs, things, specs = CatalogTools(house), RunTools(house), ResourceTools(house), SpecTools(house)
     return PlatformServer(
         [
