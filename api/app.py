@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from api import errors, openapi
 from api.auth import Gate, Guard, one_token
 from api.inputs import only_known_parameters
+from api.live import Live
 from api.metrics import Counting, Metrics
 from api.routes import (
     admin,
@@ -19,6 +20,7 @@ from api.routes import (
     events,
     golden_paths,
     graphs,
+    live,
     providers,
     resources,
     specs,
@@ -66,10 +68,12 @@ def create_app(
     )
     metrics = Metrics(platform)
     app.state.platform, app.state.ready, app.state.metrics = platform, ready, metrics
+    app.state.live = Live(platform)
     for module in (applications, specs, resources, workflows, golden_paths, providers, graphs, events, validation):
         app.include_router(module.router)
     app.include_router(admin.router)
     app.include_router(system.router)
+    app.router.routes.extend(live.ROUTES)
     if mcp_app is not None:
         app.router.routes.append(Route("/mcp", _Whole(mcp_app), include_in_schema=False))
     errors.install(app)
@@ -79,6 +83,12 @@ def create_app(
     app.add_middleware(Guard, gate=Gate(one_token(token), allowed_hosts, _largest_body(platform)))
     app.add_middleware(Counting, metrics=metrics)
     return app
+
+
+def close_streams(app: FastAPI) -> None:
+    """End what is told for as long as somebody listens: the server is about to stop. On the event loop's thread."""
+    live: Live = app.state.live
+    live.close()
 
 
 def _largest_body(platform: Platform) -> int:

@@ -67,15 +67,13 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
-            return
         try:
             self._judge(scope)
-            if scope["method"] not in {"GET", "HEAD"} or _values(scope, "content-length", "transfer-encoding"):
+            if _may_have_a_body(scope):
                 receive = await _bounded(scope, receive, self._gate.max_body)
         except InnominatusError as error:
-            logger.warning("http.denied", code=error.code, method=scope["method"], path=scope["path"])
+            method = scope.get("method", "WEBSOCKET")
+            logger.warning("http.denied", code=error.code, method=method, path=scope["path"])
             await errors.response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -85,8 +83,13 @@ class Guard:
         if path not in PROBES:
             self._check_host(scope)
         self._check_origin(scope)
-        if path not in PUBLIC:
-            scope.setdefault("state", {})["actor"] = self._actor(scope)
+        state = scope.setdefault("state", {})
+        if scope["type"] == "websocket":
+            state["authenticate"] = self._gate.authenticate  # a browser's first message may bring the token
+            if _token(scope):
+                state["actor"] = self._actor(scope)
+        elif path not in PUBLIC:
+            state["actor"] = self._actor(scope)
 
     def _check_host(self, scope: Scope) -> None:
         """A name that leads here without our knowing is how a web page reaches a local server (DNS rebinding)."""
@@ -125,6 +128,12 @@ class Guard:
         return actor
 
 
+def _may_have_a_body(scope: Scope) -> bool:
+    if scope["type"] != "http":
+        return False
+    return scope["method"] not in {"GET", "HEAD"} or bool(_values(scope, "content-length", "transfer-encoding"))
+
+
 def _values(scope: Scope, *names: str) -> list[str]:
     wanted = {name.encode() for name in names}
     return [value.decode("latin-1") for name, value in scope["headers"] if name.lower() in wanted]
@@ -141,7 +150,15 @@ def _token(scope: Scope) -> str:
         scheme, _, token = value.partition(" ")
         if scheme.lower() == "bearer":
             return token.strip()
+    if scope["type"] == "websocket":
+        for protocol in scope.get("subprotocols", ()):
+            if protocol.startswith(_BEARER):
+                return str(protocol.removeprefix(_BEARER))
     return next(iter(_values(scope, "x-api-key")), "").strip()
+
+
+_BEARER = "bearer."
+"""A browser cannot send headers with a WebSocket, but it can name protocols: `innominatus` and `bearer.TOKEN`."""
 
 
 async def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:

@@ -388,4 +388,10 @@ def page(noun: str, model: type[BaseModel]) -> Responses:
 
 
 TEXT: Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+EVENT_STREAM: Responses = {
+    200: {
+        "description": "Events, until the client leaves or the server stops.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
 UNAVAILABLE: Responses = {503: {"description": HTTPStatus.SERVICE_UNAVAILABLE.phrase}}

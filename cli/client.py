@@ -1,7 +1,9 @@
 """The REST door from the outside: requests, and its problems as the errors the engine raised."""
 
 import os
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -85,8 +87,8 @@ class Api:
         self.token = token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment must never see a local token.
-        local = urlsplit(url).hostname in _LOCAL
-        self._http = httpx2.Client(base_url=url, headers=headers, timeout=seconds, trust_env=not local)
+        self.local = urlsplit(url).hostname in _LOCAL
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=seconds, trust_env=not self.local)
 
     def __enter__(self) -> Self:
         return self
@@ -124,6 +126,25 @@ class Api:
             cursor = as_text(page.get("next_cursor"))
             if not cursor or not items or seen >= most:
                 return
+
+    @contextmanager
+    def stream(
+        self, path: str, query: Query | None = None, *, last: str = ""
+    ) -> Generator[tuple[Iterator[str], Callable[[], None]]]:
+        """The lines of an endless answer, and how to end it from another thread."""
+        import httpx2
+
+        params = {name: _word(value) for name, value in (query or {}).items() if value is not None}
+        headers = {"Last-Event-ID": last} if last else {}
+        try:
+            with self._http.stream("GET", path, params=params, headers=headers) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refusal(answer)
+                connection: socket.socket = answer.extensions["network_stream"].get_extra_info("socket")
+                yield answer.iter_lines(), lambda: connection.shutdown(socket.SHUT_RDWR)
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise Unavailable(f"`{self.url}` cannot be reached: {error}.", code="no_server") from error
 
     def send(
         self, method: str, path: str, *, query: Query | None = None, body: Json = None, key: str | None = None
@@ -168,7 +189,11 @@ def _refusal(answer: "httpx2.Response") -> InnominatusError:
         problem = as_object(answer.json())
     except ValueError:
         problem = {}
-    status = answer.status_code
+    return refusal(answer.status_code, problem, answer.url.path)
+
+
+def refusal(status: int, problem: JsonObject, place: str) -> InnominatusError:
+    """A problem document as the error that it tells; `place` is what was asked for."""
     message = as_text(problem.get("detail")) or as_text(problem.get("title")) or f"The server answered {status}."
     code, hint = as_text(problem.get("code")) or None, as_text(problem.get("hint"))
     details = as_object(problem.get("details"))
@@ -176,7 +201,7 @@ def _refusal(answer: "httpx2.Response") -> InnominatusError:
         hint = hint or "Give the server's token with --token or INNOMINATUS_API_TOKEN."
         return Denied(message, code=code, hint=hint, details=details)
     if status == 404:
-        error = NotFound("page", answer.url.path, hint=hint)
+        error = NotFound("page", place, hint=hint)
         error.message, error.code = message, code or error.code
         return error
     if status == 409:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import admin, applications, catalog, deploy, resources, validate, workflows
+from cli.commands import admin, applications, catalog, deploy, events, resources, validate, workflows
 from cli.session import Form, Session, arranged, form_asked, run, tell_version
 
 app = typer.Typer(
@@ -54,6 +54,8 @@ app.command("list-resources")(resources.listed)
 app.add_typer(resources.verbs, name="resource", no_args_is_help=True)
 app.command("list-workflows")(workflows.listed)
 app.add_typer(workflows.verbs, name="workflow", no_args_is_help=True)
+app.command()(workflows.logs)
+app.command()(events.events)
 app.command("list-goldenpaths")(workflows.golden_paths)
 app.command("run")(workflows.run)
 app.command()(catalog.providers)

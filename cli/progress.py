@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
+from cli import changes
 from cli.client import Api
 from cli.commands.applications import path_of
 from cli.exits import INTERRUPTED
@@ -19,26 +20,25 @@ from engine.errors import Internal, NotFound
 if TYPE_CHECKING:
     from rich.table import Table
 
-_PAUSE = 0.15
 _MOVING = frozenset({"requested", "provisioning", "updating", "terminating"})
 _SETTLED = frozenset({"active", "degraded"})
 
 
 def follow_application(api: Api, app: str, environment: str | None, *, quiet: bool) -> JsonObject:
     """The application once nothing of it moves any more. Ctrl-C leaves the deployment going."""
-    with _Board(quiet=quiet) as board, _left_alone(app):
+    with _Board(quiet=quiet) as board, _left_alone(app), changes.of_application(api, app, environment) as change:
         while True:
             found = api.get(path_of(app), {"environment": environment})
             resources = as_objects(found.get("resources"))
             board.show(resources)
             if not any(_moves(resource) for resource in resources):
                 return found
-            time.sleep(_PAUSE)
+            change.wait()
 
 
 def follow_deletion(api: Api, app: str, environment: str | None, *, quiet: bool) -> None:
     """Return when the application is gone. Raises Internal when a resource of it cannot be deleted."""
-    with _Board(quiet=quiet) as board, _left_alone(app):
+    with _Board(quiet=quiet) as board, _left_alone(app), changes.of_application(api, app, environment) as change:
         while True:
             try:
                 found = api.get(path_of(app), {"environment": environment})
@@ -49,7 +49,7 @@ def follow_deletion(api: Api, app: str, environment: str | None, *, quiet: bool)
             board.show(resources)
             if resources and not any(_moves(resource) for resource in resources):
                 break
-            time.sleep(_PAUSE)
+            change.wait()
     raise Internal(
         f"`{app}` could not be deleted whole.", code="not_deleted", hint=f"Look: innominatus-ctl status {app}"
     )
@@ -57,7 +57,8 @@ def follow_deletion(api: Api, app: str, environment: str | None, *, quiet: bool)
 
 def follow_execution(api: Api, execution_id: int, *, quiet: bool) -> JsonObject:
     """The execution once it has ended, its steps shown as they go; one that waits for a person is returned too."""
-    with _Board(quiet=quiet) as board, _left_alone(f"execution {execution_id}"):
+    watching = changes.of_execution(api, execution_id)
+    with _Board(quiet=quiet) as board, _left_alone(f"execution {execution_id}"), watching as change:
         while True:
             found = api.get(f"/api/workflows/{execution_id}")
             steps = as_objects(found.get("steps"))
@@ -65,7 +66,7 @@ def follow_execution(api: Api, execution_id: int, *, quiet: bool) -> JsonObject:
             asks = any(asks_a_person(step) for step in steps)
             if as_text(found.get("status")) in {"succeeded", "failed", "cancelled"} or asks:
                 return found
-            time.sleep(_PAUSE)
+            change.wait()
 
 
 def asks_a_person(step: JsonObject) -> bool:

@@ -1,5 +1,6 @@
 """`innominatus serve`: the engine with REST and MCP on one port, until it is told to stop."""
 
+import asyncio
 import ipaddress
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -17,6 +19,8 @@ from engine.config import Settings
 from engine.errors import Conflict, Denied, InnominatusError, Invalid, Unavailable
 
 _GRACEFUL_SECONDS = 3
+_LARGEST_MESSAGE = 65_536
+"""Of what clients send over a WebSocket: a token at most."""
 
 
 def serve(settings: Settings, *, show_token: bool) -> None:
@@ -55,17 +59,31 @@ class Doors(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 lifespan="on",
-                ws="none",
+                ws=_websocket,  # pyright: ignore[reportArgumentType] - it is called as a class would be
+                ws_max_size=_LARGEST_MESSAGE,
+                ws_per_message_deflate=False,  # compression costs each connection more memory than all else
                 server_header=False,
                 timeout_graceful_shutdown=_GRACEFUL_SECONDS,
             )
         )
         self._ready = ready
+        self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        web.close_streams(self._app)  # they would go on for as long as their clients like
+        await super().shutdown(sockets)
+
+
+def _websocket(*args: Any, **options: Any) -> asyncio.Protocol:
+    """The protocol of one WebSocket. Its library is imported with the first one: many servers never see any."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(*args, **options)
 
 
 class _Stop:

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from api.app import Readiness, create_app
+from api.app import Readiness, close_streams, create_app
 from cli.compose import Running
 from engine.domain.values import Actor, ActorKind
 from engine.services import overview
@@ -10,6 +10,7 @@ from mcp_server.http import http_app
 from mcp_server.server import create_server
 
 App = FastAPI
+__all__ = ["App", "close_streams", "doors"]
 
 
 def doors(running: Running, *, token: str) -> FastAPI:

@@ -10,6 +10,7 @@ from anyio.to_thread import run_sync
 from mcp.server.mcpserver import Context
 
 from engine.domain.values import Actor
+from engine.services.bells import AsyncBell, Bells
 from engine.services.platform import Platform
 
 P = ParamSpec("P")
@@ -18,13 +19,15 @@ T = TypeVar("T")
 LONGEST_WAIT = 45
 """Seconds; clients give up on a call at about 60."""
 _PROGRESS_EVERY, _FIRST_PROGRESS = 2.0, 0.5
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
+_BREATH = 0.01
+"""Between two looks: what happens at once is looked at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class House:
     get: Callable[[], Platform]
     actor: Callable[[], Actor]
+    bells: Bells
 
     @property
     def platform(self) -> Platform:
@@ -46,6 +49,7 @@ async def aside(service: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 
 async def wait_for(
+    bell: AsyncBell,
     look: Callable[[], T],
     *,
     ended: Callable[[T], bool],
@@ -53,13 +57,12 @@ async def wait_for(
     seconds: float,
     context: Context,
 ) -> T:
-    """What `look` sees as soon as it has ended, or after `seconds`. Holds no thread while it waits.
+    """What `look` sees as soon as it has ended, or after `seconds`. It looks when `bell` rings; it holds no thread.
 
     Progress goes to a client that asked for it, after half a second and then every two.
     """
     deadline = anyio.current_time() + min(max(seconds, 0), LONGEST_WAIT)
     told = anyio.current_time() - _PROGRESS_EVERY + _FIRST_PROGRESS
-    pause = _FIRST_PAUSE
     while True:
         seen = await aside(look)
         now = anyio.current_time()
@@ -69,5 +72,5 @@ async def wait_for(
             told = now
             at = progress(seen)
             await context.report_progress(at.done, at.total or None, at.words)
-        await anyio.sleep(min(pause, deadline - now))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+        await bell.wait(min(deadline - now, max(0.0, told + _PROGRESS_EVERY - now)))
+        await anyio.sleep(_BREATH)

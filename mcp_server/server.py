@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from engine.domain.values import Actor, JsonObject
 from engine.errors import InnominatusError, Internal, NotFound, nearest
+from engine.services.bells import Bells
 from engine.services.platform import Platform
 from mcp_server import schemas
 from mcp_server.answers import answered
@@ -120,7 +121,7 @@ def create_server(
     """
     who = (lambda: actor) if isinstance(actor, Actor) else actor
     get = (lambda: platform) if isinstance(platform, Platform) else platform
-    house = House(get, who)
+    house = House(get, who, Bells(lambda: get().store.hints))
     catalog, runs, things, specs = CatalogTools(house), RunTools(house), ResourceTools(house), SpecTools(house)
     return PlatformServer(
         [

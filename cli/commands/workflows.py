@@ -1,5 +1,6 @@
 """Workflows: list-workflows, workflow (show, logs, retry, cancel, continue), list-goldenpaths, run."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from cli.commands.applications import quote
 from cli.options import Environment, Wait
-from cli.session import note, print_fields, print_table, say, session_of
+from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, clean, shown
 from engine.domain.values import Json, JsonObject
 from engine.errors import Invalid
@@ -79,9 +80,14 @@ def logs(
     ctx: typer.Context,
     execution: Id,
     step: Annotated[str | None, typer.Option(help="Of this step only.")] = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the execution has ended.")] = False,
 ) -> None:
     """Print the logs of an execution's steps, every attempt."""
     session = session_of(ctx)
+    if follow:
+        _follow_logs(session, execution, step)
+        return
     with session.api() as api:
         items = as_objects(api.get(f"/api/workflows/{execution}/logs", {"step": step}).get("items"))
 
@@ -95,6 +101,27 @@ def logs(
                 say(clean(text).rstrip("\n"))
 
     session.show([*items], table)
+
+
+def _follow_logs(session: Session, execution: int, step: str | None) -> None:
+    import json
+
+    from cli import log_lines
+
+    def told(text: str) -> None:
+        say(text)
+        sys.stdout.flush()
+
+    def piece(attempt: JsonObject, text: str) -> None:
+        told(json.dumps({"step_name": attempt.get("step_name"), "attempt": attempt.get("attempt"), "text": text}))
+
+    lines = log_lines.LogLines(log_lines.plainly(told) if session.plain else piece, step=step)
+    with session.api() as api:
+        ended = log_lines.follow(api, execution, lines)
+    if session.plain:
+        note(f"Execution {execution} has {shown(ended.get('status'))}.")
+    else:
+        told(json.dumps(ended))
 
 
 @verbs.command()

@@ -1,6 +1,6 @@
 """What step attempts leave: their logs in chunks, their artifacts as archives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -49,6 +49,27 @@ def logs(tx: Transaction, execution_id: ExecutionId) -> dict[tuple[int, int], st
     for row in tx.connection.execute(query):
         found.setdefault((row.position, row.attempt), []).append(tx.sealer.open(row.text_sealed, _LOG).decode())
     return {place: "".join(chunks) for place, chunks in found.items()}
+
+
+def logs_behind(
+    tx: Transaction, execution_id: ExecutionId, read: Mapping[tuple[int, int], int]
+) -> dict[tuple[int, int], list[tuple[int, str]]]:
+    """The chunks (number, text) per (position, attempt) of `read` behind the number that was read there."""
+    found: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    places = list(read.items())
+    for start in range(0, len(places), _PLACES):
+        newer = [
+            sa.and_(step_logs.c.position == position, step_logs.c.attempt == attempt, step_logs.c.chunk > chunk)
+            for (position, attempt), chunk in places[start : start + _PLACES]
+        ]
+        query = sa.select(step_logs).where(step_logs.c.execution_id == execution_id, sa.or_(*newer))
+        for row in tx.connection.execute(query.order_by(step_logs.c.chunk)):
+            text = tx.sealer.open(row.text_sealed, _LOG).decode()
+            found.setdefault((row.position, row.attempt), []).append((row.chunk, text))
+    return found
+
+
+_PLACES = 100
 
 
 def put_artifact(tx: Transaction, execution_id: ExecutionId, position: int, content: bytes) -> None:

@@ -65,23 +65,36 @@ def _step_run(tx: Transaction, row: Any) -> StepRun:
 
 def unfinished(tx: Transaction, execution_id: ExecutionId) -> list[StepRun]:
     """The attempts at work or waiting, without what is sealed."""
-    query = sa.select(step_runs).where(
-        step_runs.c.execution_id == execution_id,
-        step_runs.c.state.in_([StepState.RUNNING.value, StepState.WAITING.value]),
+    at_work = step_runs.c.state.in_([StepState.RUNNING.value, StepState.WAITING.value])
+    return [_unsealed(row) for row in tx.connection.execute(_UNSEALED.where(execution_id == _OF, at_work))]
+
+
+def standing(tx: Transaction, execution_id: ExecutionId) -> list[StepRun]:
+    """Every attempt of every step, by position and attempt, without what is sealed."""
+    query = _UNSEALED.where(execution_id == _OF).order_by(step_runs.c.position, step_runs.c.attempt)
+    return [_unsealed(row) for row in tx.connection.execute(query)]
+
+
+_OF = step_runs.c.execution_id
+_UNSEALED = sa.select(*(column for column in step_runs.c if not column.name.endswith("_sealed")))
+
+
+def _unsealed(row: Any) -> StepRun:
+    return StepRun(
+        position=row.position,
+        name=row.name,
+        type=row.type,
+        attempt=row.attempt,
+        execution_attempt=row.execution_attempt,
+        state=StepState(row.state),
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        error=row.error,
+        reason=row.reason,
+        wait_kind=None if row.wait_kind is None else WaitKind(row.wait_kind),
+        wait_ref=row.wait_ref,
+        wake_at=row.wake_at,
     )
-    return [
-        StepRun(
-            position=row.position,
-            name=row.name,
-            type=row.type,
-            attempt=row.attempt,
-            execution_attempt=row.execution_attempt,
-            state=StepState(row.state),
-            wait_kind=None if row.wait_kind is None else WaitKind(row.wait_kind),
-            wait_ref=row.wait_ref,
-        )
-        for row in tx.connection.execute(query)
-    ]
 
 
 def wake(tx: Transaction, kind: WaitKind, refs: Iterable[int]) -> int:

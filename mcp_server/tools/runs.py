@@ -11,6 +11,7 @@ from engine.domain.runs import StepRun
 from engine.domain.values import ExecutionId, Json, JsonObject
 from engine.services import executions, previews, views
 from engine.services.executions import ExecutionView
+from engine.store.hints import of_execution
 from mcp_server.answers import call, page, table
 from mcp_server.arguments import page_cursor, stored_id
 from mcp_server.fields import Cursor, IdempotencyKey, Limit, Logs, Wait
@@ -110,13 +111,15 @@ class RunTools:
         return {**page(_COLUMNS, rows, found.next_cursor), "next": following}
 
     async def _watch(self, execution_id: ExecutionId, seconds: int, context: Context) -> ExecutionView:
-        return await wait_for(
-            lambda: executions.get(self.house.platform, execution_id),
-            ended=lambda view: view.execution.state in FINAL,
-            progress=_progress,
-            seconds=seconds,
-            context=context,
-        )
+        with self.house.bells.on(of_execution(execution_id)) as bell:
+            return await wait_for(
+                bell,
+                lambda: executions.get(self.house.platform, execution_id),
+                ended=lambda view: view.execution.state in FINAL,
+                progress=_progress,
+                seconds=seconds,
+                context=context,
+            )
 
 
 def _progress(view: ExecutionView) -> Progress:

@@ -11,6 +11,7 @@ from engine.domain.values import Json, JsonObject
 from engine.services import applications, submissions, views
 from engine.services.applications import ApplicationView
 from engine.services.submissions import Submission
+from engine.store.hints import of_application
 from mcp_server.answers import call, page, table
 from mcp_server.arguments import page_cursor
 from mcp_server.fields import Cursor, IdempotencyKey, Limit, Wait
@@ -99,13 +100,19 @@ class SpecTools:
         return {**answer, **_standing(view)}
 
     async def _watch(self, made: Submission, seconds: int, context: Context) -> ApplicationView:
-        return await wait_for(
-            lambda: applications.get(self.house.platform, made.application, environment=made.environment),
-            ended=lambda view: view.status != "in_progress",
-            progress=_progress,
-            seconds=seconds,
-            context=context,
-        )
+        def look() -> ApplicationView:
+            return applications.get(self.house.platform, made.application, environment=made.environment)
+
+        first = await aside(look)
+        with self.house.bells.on(of_application(first.application.id)) as bell:
+            return await wait_for(
+                bell,
+                look,
+                ended=lambda view: view.status != "in_progress",
+                progress=_progress,
+                seconds=seconds,
+                context=context,
+            )
 
 
 def _submission(made: Submission) -> JsonObject:

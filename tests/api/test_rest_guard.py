@@ -227,7 +227,7 @@ def _through(gate: Gate, messages: list[Message], *, length: str | None = None) 
     return sent[0]["status"], sent[1]["body"]
 
 
-def test_websockets_are_closed_at_the_door() -> None:
+def test_a_websocket_with_a_wrong_token_gets_no_further_than_the_door() -> None:
     sent: list[Message] = []
 
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -239,6 +239,8 @@ def test_websockets_are_closed_at_the_door() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope: Scope = {"type": "websocket", "path": "/mcp", "headers": [(b"host", b"localhost")]}
+    wrong = [(b"host", b"localhost"), (b"x-api-key", b"wrong")]
+    scope: Scope = {"type": "websocket", "path": "/mcp", "headers": wrong}
     anyio.run(Guard(inner, Gate(one_token("t"))), scope, receive, send)
-    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert sent[0]["type"] == "websocket.http.response.start"
+    assert sent[0]["status"] == 401

@@ -38,6 +38,7 @@ workflows:
   - {name: deploy, file: deploy.yaml, category: provisioner}
   - {name: greet, file: greet.yaml, category: goldenpath, description: Say hello}
   - {name: ask, file: ask.yaml, category: goldenpath}
+  - {name: talk, file: talk.yaml, category: goldenpath}
 """
 _HEAD = "apiVersion: innominatus.io/v1\nkind: Workflow\nmetadata: {name: %s}\n"
 _WORKFLOWS = {
@@ -69,6 +70,14 @@ parameters:
 steps:
   - {name: greeted, type: set, config: {values: {text: "hello {{ parameters.name }}", times: "{{ parameters.times }}"}}}
 outputs: {text: "{{ steps.greeted.outputs.text }}", times: "{{ steps.greeted.outputs.times }}"}
+""",
+    "talk": """\
+parameters: [{name: dir, type: string, required: true}]
+steps:
+  - name: says
+    type: policy
+    config: {script: 'echo hello; while [ ! -e "$PARAM_DIR/go" ]; do sleep 0.05; done; echo goodbye'}
+  - {name: ends, type: policy, config: {script: "echo over; exit 3"}}
 """,
     "ask": """\
 steps:
