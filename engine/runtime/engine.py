@@ -174,7 +174,7 @@ class Engine:
     def sweep(self) -> None:
         """Repeat whatever was lost and start what came due."""
         batch = self._settings.sweep_batch
-        with self._store.begin() as tx:
+        with self._store.by_keys.begin() as tx:
             found = repair.start_forgotten(tx, limit=batch)
             found += repair.wake_forgotten(tx, limit=batch)
             repair.fail_orphans(tx, limit=batch)
@@ -186,7 +186,7 @@ class Engine:
         self.nudge(max(1, found))
 
     def _check_health(self, *, older_than: float) -> None:
-        with self._store.begin() as tx:
+        with self._store.by_keys.begin() as tx:
             queued = repair.queue_health_checks(
                 tx, older_than=older_than, choose=self._providers.choose, limit=self._settings.sweep_batch
             )
@@ -194,7 +194,7 @@ class Engine:
             self.nudge(queued)
 
     def _set_alarm(self) -> None:
-        with self._store.read() as tx:
+        with self._store.by_keys.read() as tx:
             seconds = repair.next_due(tx)
         if seconds is not None:
             self._alarm.set(seconds + 0.002)

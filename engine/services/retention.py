@@ -31,7 +31,7 @@ class Round:
         self._trial = trial
         self._place = 0
         self._after = 0
-        self.removed = Counter(dict.fromkeys(retention.TABLES, 0))
+        self.removed = Counter[str](dict.fromkeys(retention.TABLES, 0))
         """Rows per table so far."""
 
     def step(self) -> bool:
