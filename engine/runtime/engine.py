@@ -71,7 +71,7 @@ class Engine:
         )
         self._turns = Turns(self._journal, self._claimer, begin=self._carry, wake=self._queue.nudge, others=others)
         self._heartbeat = _heartbeat(store, settings, self.worker, self._claimer, self._warden)
-        self._sweeper = Sweeper(store, providers, settings, nudge=self.nudge)
+        self._sweeper = Sweeper(store.by_keys, providers, settings, nudge=self.nudge)
         self._logs = LiveLogs(store)
         self._bench = self._equipped(providers, requests, base_environment)
         self._beating = Repeating("heartbeat", self._heartbeat.beat, seconds=min(settings.lease_seconds / 3, 1.0))

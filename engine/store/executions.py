@@ -24,6 +24,8 @@ from engine.store.tables import (
 )
 
 _INPUTS, _OUTPUTS = "executions.inputs", "executions.outputs"
+_BEYOND = 2**63 - 1
+"""More than any id."""
 SELECT = sa.select(
     executions, applications.c.name.label("application"), applications.c.environment.label("application_environment")
 ).join(applications, applications.c.id == executions.c.application_id, isouter=True)
@@ -181,7 +183,8 @@ def listed(
     with_checks: bool = False,
 ) -> list[Execution]:
     """Executions, newest first; health checks only `with_checks`."""
-    ids = sa.select(executions.c.id).order_by(executions.c.id.desc()).limit(limit)
+    ids = sa.select(executions.c.id).where(executions.c.id < (_BEYOND if before is None else before))
+    ids = ids.order_by(executions.c.id.desc()).limit(limit)
     if not with_checks:
         ids = ids.where(sa.or_(executions.c.operation.is_(None), executions.c.operation != Operation.READ.value))
     if search:
@@ -190,8 +193,6 @@ def listed(
         ids = ids.where(*_in_state(state))
     if resource_id is not None:
         ids = ids.where(executions.c.resource_id == resource_id)
-    if before is not None:
-        ids = ids.where(executions.c.id < before)
     if application is not None:  # one walk along the index for each environment it lives in
         named = sa.select(applications.c.id).where(applications.c.name == application)
         walks = [

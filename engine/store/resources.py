@@ -10,6 +10,7 @@ from engine.domain.planner import Current, Reference
 from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceKey, ResourceState
 from engine.domain.values import ApplicationId, ExecutionId, JsonObject, ResourceId
+from engine.store.among import among_those
 from engine.store.database import Transaction
 from engine.store.tables import RESOURCE_STANDING, applications, resource_references, resources
 
@@ -146,11 +147,8 @@ def get(tx: Transaction, resource_id: ResourceId) -> Resource | None:
 
 def of_application(tx: Transaction, application_id: ApplicationId) -> list[Resource]:
     """The resources that the application refers to, by rising id."""
-    query = _SELECT.where(
-        resources.c.id.in_(
-            sa.select(resource_references.c.resource_id).where(resource_references.c.application_id == application_id)
-        )
-    ).order_by(resources.c.id)
+    mine = sa.select(resource_references.c.resource_id).where(resource_references.c.application_id == application_id)
+    query = _SELECT.where(among_those(tx, resources.c.id, mine)).order_by(resources.c.id)
     return [resource_of(tx, row) for row in tx.connection.execute(query)]
 
 
@@ -168,10 +166,12 @@ def listed(
     """Resources by rising id."""
     query = _SELECT.where(resources.c.id > after).order_by(resources.c.id).limit(limit)
     if application is not None:
-        named = sa.select(applications.c.id).where(applications.c.name == application)
-        referred = sa.select(resource_references.c.resource_id).where(resource_references.c.application_id.in_(named))
-        owned = sa.select(resources.c.id).where(resources.c.application_id.in_(named))
-        query = query.where(resources.c.id.in_(referred.union(owned)))
+        named, owned = applications.alias("named"), resources.alias("owned")
+        referred = sa.select(resource_references.c.resource_id).where(
+            named.c.name == application, resource_references.c.application_id == named.c.id
+        )
+        its = sa.select(owned.c.id).where(named.c.name == application, owned.c.application_id == named.c.id)
+        query = query.where(resources.c.id.in_(referred.union(its)))
     if environment is not None:
         query = query.where(resources.c.environment == environment)
     if resource_type is not None:

@@ -29,7 +29,7 @@ from engine.store.tables import (
 )
 
 Rows = dict[str, int]
-TABLES: Final = (
+TABLES: Final[tuple[str, ...]] = (
     "executions",
     "step_runs",
     "step_logs",
