@@ -110,7 +110,7 @@ class Engine:
         for thread in self._background:
             thread.start()
         if self._settings.health_seconds:
-            self._check_health(older_than=0)
+            self._check_all()
         self._set_alarm()
         self.nudge()
 
@@ -170,6 +170,13 @@ class Engine:
         self._set_alarm()
         self.nudge(max(1, found))
 
+    def _check_all(self) -> None:
+        """Ask for every health check; a database that is away at the start of an engine does not end it."""
+        try:
+            self._check_health(older_than=0)
+        except DatabaseFailure as error:
+            logger.warning("health.failed", error=str(error).splitlines()[0])
+
     def _check_health(self, *, older_than: float) -> None:
         with self._store.begin() as tx:
             queued = repair.queue_health_checks(
@@ -179,18 +186,20 @@ class Engine:
             self.nudge(queued)
 
     def _set_alarm(self) -> None:
-        with self._store.read() as tx:
-            seconds = repair.next_due(tx)
+        """For the earliest sleeper; the next sweep sets it when the database is away."""
+        try:
+            with self._store.read() as tx:
+                seconds = repair.next_due(tx)
+        except DatabaseFailure as error:
+            logger.warning("alarm.failed", error=str(error).splitlines()[0])
+            return
         if seconds is not None:
             self._alarm.set(seconds + 0.002)
 
     def _ring(self) -> None:
         """Somebody's sleep is over; the alarm is set for whoever sleeps longer."""
         self.nudge()
-        try:
-            self._set_alarm()
-        except DatabaseFailure as error:  # the next sweep sets it
-            logger.warning("alarm.failed", error=str(error).splitlines()[0])
+        self._set_alarm()
 
     def _work(self) -> None:
         self._turns.work()

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.store.sealing import Sealer
@@ -77,7 +78,7 @@ class Store:
     @contextmanager
     def begin(self) -> Generator[Transaction]:
         """A writing transaction: leaving the block commits, an exception rolls back."""
-        with self._writer or nullcontext(), self.engine.begin() as connection:
+        with self._writer or nullcontext(), _none_free_is_away(), self.engine.begin() as connection:
             transaction = Transaction(connection, self.sealer)
             yield transaction
             for call in transaction.before_commit:
@@ -96,13 +97,22 @@ class Store:
     @contextmanager
     def read(self) -> Generator[Transaction]:
         """A consistent snapshot; nothing in it may write."""
-        with self._readers.connect() as connection, connection.begin():
+        with _none_free_is_away(), self._readers.connect() as connection, connection.begin():
             yield Transaction(connection, self.sealer)
 
     def close(self) -> None:
         self.engine.dispose()
         if self._by_keys is not None:
             self._by_keys.dispose()
+
+
+@contextmanager
+def _none_free_is_away() -> Generator[None]:
+    """That no connection became free in time may pass, like everything that is not the fault of the data."""
+    try:
+        yield
+    except NoneFree as error:
+        raise DatabaseAway("connect", None, error) from error
 
 
 def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:

@@ -73,3 +73,11 @@ def test_a_step_that_needs_its_providers_files_waits_for_the_database(flaky: Fla
         done = house.ended(execution_id)
         assert (done.state, done.fence) == ("succeeded", 1), done.error
         assert "provider.yaml" in house.log(execution_id)
+
+
+def test_an_engine_starts_though_the_database_is_away_for_a_moment(flaky: Flaky, tmp_path: Path) -> None:
+    provider = write_provider(tmp_path / "p", golden={"chain": workflow([values("only", a=1)])})
+    flaky.failures = 1  # the next reading is the one for the alarm
+    with running_platform(flaky, tmp_path, [provider]) as house:
+        assert flaky.failures == 0
+        assert house.run("chain").state == "succeeded"
