@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,6 +16,8 @@ from engine.store.database import DatabaseFailure, Store, Transaction
 
 logger = structlog.get_logger()
 _PACE_SECONDS = 0.1
+_OUTAGE_LEASES = 0.25
+"""A database that is away for less than that costs nobody a lease: whoever holds one has just renewed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,16 @@ class Held:
 class Claimer:
     """Thread safe. `next` hands out one claim at a time; `done` gives it up."""
 
-    def __init__(self, store: Store, *, worker: str, threads: int, cap: int, lease: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        worker: str,
+        threads: int,
+        cap: int,
+        lease: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._worker = worker
         self._threads = threads
@@ -45,6 +56,8 @@ class Claimer:
         self._ends: deque[tuple[float, int]] = deque()
         self._hope = True
         self._closed = False
+        self._clock = clock
+        self._answered = clock()
         self._hands_off_until = 0.0
 
     def hope(self) -> None:
@@ -107,8 +120,9 @@ class Claimer:
             cap=self._cap,
             lease=self._lease,
             busy=busy,
-            take_over=time.monotonic() >= self._hands_off_until,
+            take_over=self._clock() >= self._hands_off_until,
         )
+        self.database_answered()
         return [Held(claim, Token(), since) for claim in fresh]
 
     def take(self, tx: Transaction, ended: int) -> list[Held]:
@@ -157,9 +171,17 @@ class Claimer:
         if held is not None:
             held.token.set(StopReason.CANCELLED)
 
+    def database_answered(self) -> None:
+        self._answered = self._clock()
+
     def database_was_lost(self) -> None:
-        """For one lease take over nobody's work: its holder may be cut off from the database just as we were."""
-        self._hands_off_until = time.monotonic() + self._lease
+        """After an outage take over nobody's work for one lease: its holder may have been cut off just as we were.
+
+        A transaction that fails now and then is no outage, or nobody would ever take over what such a failure left.
+        """
+        now = self._clock()
+        if now - self._answered > self._lease * _OUTAGE_LEASES:
+            self._hands_off_until = now + self._lease
 
     def close(self) -> list[Held]:
         """Hand out nothing more; returns the claims not begun. What is being claimed comes with the next call."""

@@ -62,7 +62,9 @@ class Heartbeat:
             self._claimer.database_was_lost()
             raise
         self._confirmed = before
-        self._warden.extend(ours, self._lease)
+        self._claimer.database_answered()
+        # The lease began when the database wrote it, not when its answer came.
+        self._warden.extend(ours, before + self._lease - self._clock())
         for item in held:
             self._judge(item.claim.execution.id, ours, item.token.set)
 

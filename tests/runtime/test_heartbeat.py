@@ -1,12 +1,21 @@
 """Leases as the process that holds them sees them."""
 
+import itertools
 import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
+import sqlalchemy as sa
+
+from engine.domain.values import ExecutionId
 from engine.runtime.claimer import Claimer
 from engine.runtime.heartbeat import Heartbeat
 from engine.runtime.warden_client import WardenClient
-from engine.store import executions
+from engine.store import claims, executions
 from engine.store.database import Store
+from engine.store.tables import executions as table
+
+NEW = executions.NewExecution(provider="p", digest="d", workflow="w", fair_key="k", actor="user:me")
 
 
 def test_a_fresh_claim_has_its_whole_lease_though_the_last_beat_is_long_ago(store: Store) -> None:
@@ -14,9 +23,64 @@ def test_a_fresh_claim_has_its_whole_lease_though_the_last_beat_is_long_ago(stor
     start = iter([time.monotonic() - 86_400])  # the process was stopped for a day, and claims before it beats again
     clock = lambda: next(start, time.monotonic())  # noqa: E731 - only the first look was long ago
     heartbeat = Heartbeat(store, claimer, WardenClient(), worker="me", lease=30, clock=clock)
-    new = executions.NewExecution(provider="p", digest="d", workflow="w", fair_key="k", actor="user:me")
     with store.begin() as tx:
-        (execution_id,) = executions.queue(tx, [new])
+        (execution_id,) = executions.queue(tx, [NEW])
     held = claimer.next()
     assert held is not None
     assert 20 < heartbeat.lease_left(execution_id) <= 30
+
+
+class Told(WardenClient):
+    """A warden that only remembers for how long what runs may go on."""
+
+    seconds = 0.0
+
+    def extend(self, executions: Iterable[ExecutionId], seconds: float) -> None:
+        if list(executions):
+            self.seconds = seconds
+
+
+def test_a_beat_that_took_its_time_gives_the_warden_no_more_than_the_lease_that_is_left(store: Store) -> None:
+    claimer = Claimer(store, worker="me", threads=2, cap=10, lease=30)
+    ticks: Iterator[int] = itertools.count(100, step=4)  # whoever looks finds four seconds gone
+    warden = Told()
+    heartbeat = Heartbeat(store, claimer, warden, worker="me", lease=30, clock=lambda: next(ticks))
+    with store.begin() as tx:
+        executions.queue(tx, [NEW])
+    assert claimer.next() is not None
+    heartbeat.beat()
+    assert warden.seconds == 26
+
+
+def orphan(store: Store) -> None:
+    """An execution whose worker has let its lease run out."""
+    with store.begin() as tx:
+        executions.queue(tx, [NEW])
+    with store.begin() as tx:
+        claims.claim(tx, worker="gone", limit=1, cap=10, lease=30)
+    with store.begin() as tx:
+        tx.connection.execute(sa.update(table).values(ready_at=tx.now - timedelta(seconds=1)))
+
+
+def test_after_an_outage_a_worker_leaves_the_work_of_others_alone_for_one_lease(store: Store) -> None:
+    now = [1000.0]
+    claimer = Claimer(store, worker="me", threads=2, cap=10, lease=30, clock=lambda: now[0])
+    orphan(store)
+    now[0] += 10
+    claimer.database_was_lost()
+    now[0] += 29
+    assert claimer.next() is None
+    now[0] += 1
+    claimer.hope()
+    assert claimer.next() is not None
+
+
+def test_a_transaction_that_fails_now_and_then_keeps_nobody_from_taking_over(store: Store) -> None:
+    now = [1000.0]
+    claimer = Claimer(store, worker="me", threads=2, cap=10, lease=30, clock=lambda: now[0])
+    orphan(store)
+    now[0] += 10
+    claimer.database_answered()
+    now[0] += 1
+    claimer.database_was_lost()
+    assert claimer.next() is not None
