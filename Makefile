@@ -43,6 +43,10 @@ demo: .venv/.ready ## Watch a Score spec become a database, a cache and a worklo
 test: .venv/.ready ## Run every test; PostgreSQL and Valkey come along (ARGS="-k graph" chooses)
 	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
+.PHONY: chaos
+chaos: .venv/.ready ## Break workers, databases and Redis on purpose for a while (SEED=7 repeats one, ARGS="-k redis" chooses)
+	@CHAOS=long $(PY) -m pytest -s tests/chaos $(ARGS)
+
 .PHONY: check
 check: lint test ## All that must hold before a commit: format, lint, types, layers, tests
 

@@ -91,7 +91,7 @@ class Store:
             with self.begin() as transaction:
                 yield transaction
         else:
-            with self._single.connect() as connection:
+            with _none_free_is_away(), self._single.connect() as connection:
                 yield Transaction(connection, self.sealer)
 
     @contextmanager

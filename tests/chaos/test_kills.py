@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from engine.domain.values import ExecutionId
 from engine.store.database import Store
 from engine.store.tables import executions
+from tests.chaos.workloads import alive
 from tests.support.platforms import House, build_platform, until
 from tests.support.providers import script, workflow, write_provider
 
@@ -140,13 +141,6 @@ def test_the_programs_of_a_killed_engine_end_and_a_person_decides(
         assert (ended.state, ended.reason) == ("failed", "interrupted")
         assert "not declared idempotent" in ended.error
     assert observer.idle()
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -22,6 +22,7 @@ from engine.domain.values import Actor, ActorKind, ExecutionId, JsonObject, Reso
 from engine.providers.active import ActiveProviders
 from engine.providers.loading import load
 from engine.runtime.engine import Engine
+from engine.runtime.signals import Sender
 from engine.services import deletions, executions, resources, submissions
 from engine.services.platform import Platform, Relay
 from engine.services.requests import PlatformRequests
@@ -106,7 +107,9 @@ def settings_for(folder: Path, **changes: object) -> Settings:
     return Settings.model_validate({**fast, **changes})
 
 
-def build_platform(store: Store, folder: Path, providers: Sequence[Path], **changes: object) -> "House":
+def build_platform(
+    store: Store, folder: Path, providers: Sequence[Path], *, others: Sender | None = None, **changes: object
+) -> "House":
     """A platform whose engine is not started yet. `folder` holds its workspaces and bundles."""
     settings = settings_for(folder, **changes)
     loaded = load(providers)
@@ -122,6 +125,7 @@ def build_platform(store: Store, folder: Path, providers: Sequence[Path], **chan
         active,
         PlatformRequests(platform),
         base_environment={"PATH": os.environ.get("PATH", os.defpath)},
+        others=others,
     )
     relay.connect(engine)
     return House(platform, engine)
@@ -130,7 +134,7 @@ def build_platform(store: Store, folder: Path, providers: Sequence[Path], **chan
 @contextmanager
 def running_platform(store: Store, folder: Path, providers: Sequence[Path], **changes: object) -> Generator["House"]:
     """A platform with its engine at work; stopped afterwards."""
-    house = build_platform(store, folder, providers, **changes)
+    house = build_platform(store, folder, providers, others=None, **changes)
     house.engine.start()
     try:
         yield house
