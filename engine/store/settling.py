@@ -160,13 +160,13 @@ def _after_success(
     """Release dependants and dependencies of what succeeded; returns what may start now."""
     done = [rid for rid in moved if locked[rid].settled]
     gone = [rid for rid in moved if locked[rid].state is ResourceState.TERMINATED]
-    if not done and not gone:
+    changed = [rid for rid in moved if _outputs_changed(before[rid], locked[rid])]
+    if not done and not gone and not changed:
         return set()
     freed = dependencies.drop_stale(tx, done)
     edges = dependencies.dependants(tx, done)
     dependencies.mark_met(tx, done)
-    changed = {rid for rid in done if before[rid].outputs != locked[rid].outputs and before[rid].observed_generation}
-    _renew_dependants(tx, locked, before, [dependant for dependant, target in edges if target in changed], choose)
+    _renew_dependants(tx, locked, before, [dependant for dependant, _ in dependencies.dependants(tx, changed)], choose)
     freed |= dependencies.drop_from(tx, gone)
     forget(tx, [locked[rid] for rid in gone])
     victims = resources.blocked_by(tx, [*done, *gone])
@@ -176,6 +176,12 @@ def _after_success(
     _free(tx, locked, victims)
     before.update({rid: resource for rid, resource in locked.items() if rid not in before})
     return {dependant for dependant, _ in edges} | freed | victims
+
+
+def _outputs_changed(before: Resource, after: Resource) -> bool:
+    """Also by a run that others follow: it may have read the newest params, and those that follow change nothing."""
+    stays = after.state in PROVISIONED and after.pending is not Operation.DELETE
+    return stays and before.outputs != after.outputs and before.observed_generation > 0
 
 
 def _renew_dependants(

@@ -13,7 +13,8 @@ from tests.support.platforms_by_hand import reads, spec
 ROUNDS = 10 if LONG else 1
 LATEST = {"journal": 12, "claimer": 4, "heartbeat": 3, "engine": 3}
 """Up to which of its commits a worker lives."""
-EFFECTS = ("before-effect", "after-effect")
+EFFECTS = ("before-first", "after-first", "before-once", "after-once")
+"""The files that kill the worker of the next such step around its effect."""
 
 
 def test_workers_die_at_every_point_and_nothing_is_lost_or_done_twice(

@@ -46,12 +46,12 @@ def effect(folder: Path, work: str = ":", *, before: str = ":", after: str = ":"
     return f"""
 say() {{ echo "$1 $INNOMINATUS_EXECUTION {{{{ execution.attempt }}}} $INNOMINATUS_STEP $INNOMINATUS_IDEMPOTENCY_KEY $$ $PARAM_VALUE" >> {folder}/ledger; }}
 die() {{ if [ -e {folder}/$1 ] && mv {folder}/$1 {folder}/gone.$$ 2>/dev/null; then kill -9 $PPID; sleep 60; fi; }}
-die before-effect
+die before-$INNOMINATUS_STEP
 {before}
 say begin
 {work}
 say end
-die after-effect
+die after-$INNOMINATUS_STEP
 {after}
 """
 

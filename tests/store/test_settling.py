@@ -123,6 +123,19 @@ def test_changed_outputs_update_the_dependants_and_unchanged_ones_do_not(hand: B
     assert hand.end("thing/app.aa", outputs={"value": "y"}) == []
 
 
+def test_outputs_that_changed_before_the_last_of_several_wishes_reach_the_dependants(hand: ByHand) -> None:
+    hand.submit(spec("app", {"db": "1", "user": reads("db")}))
+    hand.end("thing/app.db", outputs={"value": "1"})
+    hand.finish_all()
+    assert hand.submit(spec("app", {"db": "2", "user": reads("db")})) == ["update thing/app.db"]
+    hand.submit(spec("app", {"db": "3", "user": reads("db")}))
+    # The run that was under way has read the newest params already; the one that follows changes nothing.
+    assert hand.end("thing/app.db", outputs={"value": "3"}) == ["update thing/app.db"]
+    assert "update thing/app.user" in hand.end("thing/app.db", outputs={"value": "3"})
+    hand.finish_all()
+    assert set(hand.states().values()) == {"active"}
+
+
 def test_a_failed_dependant_is_retried_with_the_outputs_as_they_are_by_then(hand: ByHand) -> None:
     hand.submit(spec("app", {"aa": "1", "bb": reads("aa")}))
     hand.end("thing/app.aa", outputs={"value": "old"})
