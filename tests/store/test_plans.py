@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.domain.event import Event
+from engine.domain.event import Event, Position, Wanted
 from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.graph import NodeKind
 from engine.domain.provider import Operation
@@ -208,10 +208,10 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
     "leavings.logs": lambda tx: leavings.logs(tx, ExecutionId(9)),
     "leavings.artifacts_of": lambda tx: leavings.artifacts_of(tx, ExecutionId(9)),
     "events.record": lambda tx: events.record(tx, [Event("x", "user:me")]),
-    "events.listed": lambda tx: events.listed(tx, after=10_000),
-    "events.listed of an application": lambda tx: events.listed(tx, application_id=ApplicationId(1990), after=10),
+    "events.read": lambda tx: events.read(tx, Position(0, 10_000)),
+    "events.read of an application": lambda tx: events.read(tx, Position(0, 10), wanted=Wanted(ApplicationId(1990))),
+    "events.newest": events.newest,
     "events.listed of a resource": lambda tx: events.listed(tx, resource_id=ResourceId(1903), newest_first=True),
-    "events.listed of an execution": lambda tx: events.listed(tx, execution_id=ExecutionId(3)),
     "resources.counts": resources.counts,
     "resources.blocked_by": lambda tx: resources.blocked_by(tx, [ResourceId(1903)]),
     "resources.ids_by_key": lambda tx: resources.ids_by_key(tx, "default", [KEY]),
