@@ -210,7 +210,6 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
     "events.record": lambda tx: events.record(tx, [Event("x", "user:me")]),
     "events.read": lambda tx: events.read(tx, Position(0, 10_000)),
     "events.read of an application": lambda tx: events.read(tx, Position(0, 10), wanted=Wanted(ApplicationId(1990))),
-    "events.newest": events.newest,
     "events.listed of a resource": lambda tx: events.listed(tx, resource_id=ResourceId(1903), newest_first=True),
     "resources.counts": resources.counts,
     "resources.blocked_by": lambda tx: resources.blocked_by(tx, [ResourceId(1903)]),
