@@ -10,6 +10,7 @@ from typing import cast
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from api.routes import live
 from cli import compose, ctl, reference_doors, reference_house, server, web
 from cli.exits import EXIT_CODES, INTERRUPTED, TERMINATED
 from cli.reference_schema import as_schema
@@ -68,7 +69,7 @@ def pages() -> dict[str, str]:
     return {
         "settings.md": reference_house.settings(),
         "cli.md": reference_doors.command_lines(commands, _ENDS),
-        "rest.md": reference_doors.rest(openapi),
+        "rest.md": reference_doors.rest(openapi, live.ROUTES),
         "mcp.md": reference_doors.mcp(tools, INSTRUCTIONS),
         "step-types.md": reference_house.step_types(EXECUTORS, _EXAMPLES),
         "providers.md": reference_house.providers(registry.providers),

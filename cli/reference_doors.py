@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from mcp_types import Tool
+from starlette.routing import WebSocketRoute
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from cli.exits import as_document
@@ -45,8 +46,8 @@ def _tool(tool: Tool) -> str:
     )
 
 
-def rest(openapi: JsonObject) -> str:
-    """Every route with its parameters and answers, by noun."""
+def rest(openapi: JsonObject, sockets: Sequence[WebSocketRoute]) -> str:
+    """Every route with its parameters and answers, by noun; then the WebSockets, which OpenAPI has no words for."""
     info = as_object(openapi.get("info"))
     intro = sentence(as_text(info.get("description")).partition("\n")[0])
     rules = [sentence(line) for line in as_text(info.get("description")).split("\n\n")[1:]]
@@ -56,7 +57,9 @@ def rest(openapi: JsonObject) -> str:
         "`/mcp` is the [MCP door](mcp.md)."
     )
     sections = [_noun(tag, openapi) for tag in as_objects(openapi.get("tags"))]
-    return page("REST API", intro, *rules, access, *sections)
+    how = "What they send, and how a page opens one: [follow what happens](../how-to/follow-what-happens.md)."
+    live = [f"### WS {route.path.replace(':int', '')}\n\n{sentence(route.endpoint.__doc__ or '')}" for route in sockets]
+    return page("REST API", intro, *rules, access, *sections, "## WebSockets", how, *live)
 
 
 def _noun(tag: JsonObject, openapi: JsonObject) -> str:

@@ -20,8 +20,8 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the data directory.")
     redis_url: str = Field(
         default="",
-        description="Redis that carries wake-ups between processes on PostgreSQL (`redis://` or `rediss://`); without "
-        "it a process learns of others' work at its next sweep.",
+        description="Redis that carries wake-ups and hints between processes on PostgreSQL (`redis://` or `rediss://`)"
+        "; without it a process learns of others' work at its next sweep, and of what happened there once per second.",
     )
     engine: bool = Field(
         default=True, description="Whether `innominatus serve` has an engine inside; false where workers run."

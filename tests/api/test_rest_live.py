@@ -19,7 +19,7 @@ from tests.support import team
 from tests.support.platforms import PATIENCE, House, create_tables, open_store, running_platform, until
 from tests.support.providers import script, workflow, write_provider
 from tests.support.score import score
-from tests.support.streams import TOKEN, Server, messages, serving, stream
+from tests.support.streams import TOKEN, Place, Server, messages, serving, stream
 
 GOLDEN = {
     "talks": workflow(
@@ -220,7 +220,7 @@ def test_strangers_and_pages_of_other_sites_get_no_socket(
 
 def test_a_name_that_is_not_ours_gets_no_socket(server: Server) -> None:
     port = int(server.url.rpartition(":")[2])
-    lying = Server(f"http://evil.example:{port}", server.doors, server.thread)
+    lying = Place(f"http://evil.example:{port}")
     with pytest.raises(InvalidStatus) as refused:
         lying.socket(PATHS[0], sock=socket.create_connection(("127.0.0.1", port)))
     assert refused.value.response.status_code == 421

@@ -1,54 +1,17 @@
 """Hints between processes, through a real Valkey that may be gone, or never come."""
 
-import os
-import shutil
-import signal
-import tempfile
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import pytest
 
 from engine.domain.event import Event
 from engine.runtime.far_hints import FarHints
 from engine.store import events
 from engine.store.database import Store
 from engine.store.hints import ALL, EVENTS, Hints
-from tests.support import servers
 from tests.support.platforms import until
+from tests.support.valkey import Valkey, valkey
 
-
-@dataclass
-class Valkey:
-    """A server of this test, by hand stopped and started again at its address."""
-
-    data: Path
-    server: servers.RunningServer
-
-    @property
-    def url(self) -> str:
-        at = self.server
-        return f"redis://{at.user}:{at.password}@{at.host}:{at.port}/0"
-
-    def kill(self) -> None:
-        os.kill(self.server.pid, signal.SIGKILL)
-
-    def start(self) -> None:
-        again = servers.start("valkey", self.data)
-        assert (again.port, again.password) == (self.server.port, self.server.password)
-        self.server = again
-
-
-@pytest.fixture
-def valkey() -> Iterator[Valkey]:
-    data = Path(tempfile.mkdtemp(prefix="innominatus-tests-"))
-    try:
-        yield Valkey(data, servers.start("valkey", data))
-    finally:
-        servers.purge(data)
-        shutil.rmtree(data, ignore_errors=True)
+__all__ = ["valkey"]
 
 
 @dataclass

@@ -20,28 +20,35 @@ TOKEN = "inn_a-token-for-tests"
 
 
 @dataclass(frozen=True)
-class Server:
-    """A running server of this process."""
+class Place:
+    """A server, and the token that opens it."""
 
     url: str
-    doors: Doors
-    thread: threading.Thread
+    token: str = TOKEN
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {TOKEN}"}
-
-    def stop(self) -> None:
-        """Ask for its end, as a signal does, and see it end."""
-        self.doors.should_exit = True
-        self.thread.join(PATIENCE)
-        assert not self.thread.is_alive()
+        return {"Authorization": f"Bearer {self.token}"}
 
     def socket(self, path: str, **options: Any) -> ClientConnection:
         """A WebSocket with the token in its head, unless `options` say otherwise."""
         given: dict[str, Any] = {"additional_headers": self.headers, "open_timeout": PATIENCE, **options}
         url = self.url.replace("http", "ws", 1) + path
         return cast("ClientConnection", connect(url, proxy=None, **given))
+
+
+@dataclass(frozen=True)
+class Server(Place):
+    """A server of this process."""
+
+    doors: Doors = field(kw_only=True)
+    thread: threading.Thread = field(kw_only=True)
+
+    def stop(self) -> None:
+        """Ask for its end, as a signal does, and see it end."""
+        self.doors.should_exit = True
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive()
 
 
 @contextmanager
@@ -52,7 +59,7 @@ def serving(app: FastAPI) -> Generator[Server]:
     thread = threading.Thread(target=doors.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     assert ready.wait(PATIENCE)
-    server = Server(address(listener, "127.0.0.1"), doors, thread)
+    server = Server(address(listener, "127.0.0.1"), doors=doors, thread=thread)
     yield server
     server.stop()
 
@@ -93,7 +100,7 @@ class Stream:
 
 
 @contextmanager
-def stream(server: Server, *, last: str = "", **query: Any) -> Generator[Stream]:
+def stream(server: Place, *, last: str = "", **query: Any) -> Generator[Stream]:
     headers = {**server.headers, **({"Last-Event-ID": last} if last else {})}
     with (
         httpx2.Client(timeout=60, trust_env=False) as client,

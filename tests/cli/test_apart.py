@@ -1,0 +1,69 @@
+"""API and worker in processes of their own, on one PostgreSQL: what the worker does is heard at the API."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.platforms import postgres_with_tables, until
+from tests.support.postgres import PostgresServer
+from tests.support.served import Served, clean_environment, start
+from tests.support.streams import Place, messages, stream
+from tests.support.valkey import Valkey, valkey
+
+__all__ = ["postgres_with_tables", "valkey"]
+
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+@pytest.fixture(params=["through Redis", "without Redis", "Redis away"])
+def apart(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    provider: Path,
+    postgres_server: PostgresServer,
+    postgres_with_tables: str,
+) -> Iterator[Served]:
+    url = postgres_server.database_url(template=postgres_with_tables)
+    redis = {"without Redis": "", "Redis away": "redis://127.0.0.1:1/0"}
+    if request.param not in redis:
+        found: Valkey = request.getfixturevalue("valkey")
+        redis[request.param] = found.url
+    given = {
+        "INNOMINATUS_DATABASE_URL": url,
+        "INNOMINATUS_SECRET_KEY": KEY,
+        "INNOMINATUS_REDIS_URL": redis[request.param],
+        "INNOMINATUS_PROVIDERS": str(provider),
+        "INNOMINATUS_SWEEP_SECONDS": "0.5",
+    }
+    data = tmp_path / "data"
+    api = start(data, "--no-engine", **given)
+    command = [sys.executable, "-m", "cli.server", "worker", "--threads", "2", "--data-dir", str(data)]
+    with (tmp_path / "worker.log").open("w") as log:
+        worker = subprocess.Popen(command, env=clean_environment(**given), stderr=log)
+    yield api
+    worker.terminate()
+    assert worker.wait(30) == 0
+    assert api.stop() == 0
+    postgres_server.drop(url.rpartition("/")[2])
+
+
+def test_what_the_worker_does_is_heard_at_the_api(apart: Served, tmp_path: Path) -> None:
+    place = Place(apart.url, (apart.data_dir / "token").read_text().strip())
+    with stream(place) as heard:
+        done = apart.submit("distant")
+        assert done.code == 0, done.err
+        until(lambda: heard.kinds.count("resource.active") == 2)
+        assert heard.kinds.count("spec.submitted") == 1
+        assert len({event["position"] for event in heard.events}) == len(heard.events)
+        run = apart.ctl("run", "talk", "-p", f"dir={tmp_path}", "-o", "json").json["execution_id"]
+        texts: list[str] = []
+        with place.socket(f"/ws/workflows/{run}/logs") as connection:
+            for message in messages(connection):
+                texts += [message["text"]] if message["type"] == "log" else []
+                if texts == ["hello\n"]:
+                    (tmp_path / "go").touch()
+        assert texts == ["hello\n", "goodbye\n", "over\n"]
+        until(lambda: "execution.failed" in heard.kinds)
