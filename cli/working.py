@@ -36,6 +36,7 @@ def work(settings: Settings, *, processes: int, arguments: list[str]) -> None:
     logger.info("worker.started", threads=settings.threads, redis=bool(settings.redis_url))
     try:
         stop.wait()
+        logger.info("worker.stopping", grace=settings.grace_seconds)
     finally:
         running.close(grace=settings.grace_seconds)
         logger.info("worker.stopped")
