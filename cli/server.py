@@ -154,6 +154,41 @@ def prune(
     print_fields({f"  {name.replace('_', ' ')}": str(count) for name, count in found.items()})
 
 
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; there must be none of that name.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Copy the database of a data directory into one file, also while the platform runs."""
+    from cli import backing_up
+
+    settings = _settings(data_dir)
+    backing_up.save(settings, file)
+    say(f"The database is in {file}.")
+    if not settings.secret_key.get_secret_value():
+        say(f"Keep {settings.data_dir / 'secret.key'} too, at another place: its secrets cannot be read without.")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `innominatus backup` wrote.")],
+    data_dir: DataDir = None,
+    *,
+    yes: Yes = False,
+) -> None:
+    """Put a backup in the place of the database of a data directory. The platform must be stopped."""
+    from cli import backing_up
+    from cli.plans import agree
+
+    settings = _settings(data_dir)
+    if not yes:
+        agree(f"Replace the database in {settings.data_dir}?")
+    kept = backing_up.restore(settings, file)
+    say(f"The database of {settings.data_dir} is the one in {file}.")
+    if kept is not None:
+        say(f"The one before is now {kept}; remove it when you need it no more.")
+
+
 @local_app.command("status")
 def local_status(data_dir: DataDir = None) -> None:
     """Say which servers run for the data directory."""

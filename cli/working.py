@@ -42,6 +42,7 @@ def work(settings: Settings, *, processes: int, arguments: list[str]) -> None:
             while not stop.wait(pulse.SECONDS):
                 if not engine.ailing:
                     beat()
+        logger.info("worker.stopping", grace=settings.grace_seconds)
     finally:
         running.close(grace=settings.grace_seconds)
         logger.info("worker.stopped")

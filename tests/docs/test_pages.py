@@ -74,8 +74,11 @@ def test_every_workflow_and_file_it_prints_is_valid(page: Path) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "how-to"], ids=named)
 def test_what_a_how_to_shows_is_what_is_printed(page: Path, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
-    for block in blocks(page, "console"):
-        assert not any(wrong := terminal.run(block)), "\n".join(wrong)
+    try:
+        for block in blocks(page, "console"):
+            assert not any(wrong := terminal.run(block)), "\n".join(wrong)
+    finally:
+        terminal.close()
 
 
 def test_the_workflow_language_names_every_filter_test_type_and_key() -> None:

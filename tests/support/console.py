@@ -66,6 +66,9 @@ class Terminal:
 
     def run(self, block: str) -> list[str]:
         """Run a block in one shell; the answer is where the page is wrong."""
+        if block.strip() == "^C":
+            self.stop()
+            return []
         asked = commands(block)
         if asked[-1].line.endswith("innominatus serve"):
             return [differs(asked[-1], self._serve(asked[-1].line))]
