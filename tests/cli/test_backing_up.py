@@ -1,6 +1,5 @@
 """The database of a data directory as one file, taken while it is written to, and put back."""
 
-import os
 import shutil
 import sqlite3
 import stat
@@ -156,4 +155,4 @@ def test_postgresql_has_programs_of_its_own(tmp_path: Path) -> None:
     for command in (("backup", str(tmp_path / "b")), ("restore", str(tmp_path / "b"), "--yes")):
         done = innominatus(*command, **env)
         assert (done.code, "pg_dump" in done.err) == (2, True)
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
