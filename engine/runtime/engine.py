@@ -179,9 +179,9 @@ class Engine:
 
     def _carry(self, held: Held) -> Carrying:
         """The run of a claim, to its rest."""
+        asleep = False
         try:
-            if (yield from Run(self._bench, held.claim, held.token).go()):
-                self._sweeper.set_alarm()
+            asleep = yield from Run(self._bench, held.claim, held.token).go()
         except Abandoned as left:
             if left.give_back and held.token.reason is not StopReason.LEASE_LOST:
                 self._release([held])
@@ -191,6 +191,9 @@ class Engine:
             self._claimer.done(held)
             with self._rested:
                 self._rested.notify_all()
+        if asleep:  # what it waits for may be over already, and nobody could claim it while it was held
+            self._sweeper.set_alarm()
+            self.nudge()
 
     def _release(self, unrun: list[Held]) -> None:
         """Give claims back now; a database that is away learns it when their leases are over."""
