@@ -106,7 +106,7 @@ def test_an_application_and_kinds_can_be_followed(server: Server, house: House) 
         ({"app": "nobody"}, 404, "application_not_found"),
         ({"types": "No Such"}, 422, "invalid_request"),
         ({"after": "soon"}, 422, "invalid_request"),
-        ({"after": "9999999999999999999"}, 422, "invalid_position"),
+        ({"after": "9999999999999999999"}, 422, "invalid_request"),
         ({"appp": "x"}, 422, "invalid_request"),
     ],
 )
