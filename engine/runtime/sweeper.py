@@ -48,17 +48,19 @@ class Sweeper:
             repair.drop_old_keys(tx)
             repair.count_events(tx, limit=100 * self._batch)
         self._check_health(older_than=self._health_seconds)
-        self.set_alarm()
+        self._look_ahead()
         self._nudge(max(1, found))
 
     def set_alarm(self) -> None:
         """Ring when the earliest execution that sleeps is due; the next sweep sets it when the database is away."""
         try:
-            with self._store.read() as tx:
-                seconds = repair.next_due(tx)
+            self._look_ahead()
         except DatabaseFailure as error:
             logger.warning("alarm.failed", error=str(error).splitlines()[0])
-            return
+
+    def _look_ahead(self) -> None:
+        with self._store.read() as tx:
+            seconds = repair.next_due(tx)
         if seconds is not None:
             self._alarm.set(seconds + _AFTER_SECONDS)
 
