@@ -168,11 +168,11 @@ class Claimer:
             held = self._held.get(execution_id)
         return held.since if held is not None else 0.0
 
-    def cancel(self, execution_id: ExecutionId) -> None:
-        """Stop the run of an execution if this process holds it."""
+    def cancel(self, execution_id: ExecutionId, attempt: int | None = None) -> None:
+        """Stop the run of an execution if this process holds it; with `attempt`, not one that began since."""
         with self._lock:
             held = self._held.get(execution_id)
-        if held is not None:
+        if held is not None and attempt in {None, held.claim.execution.attempt}:
             held.token.set(StopReason.CANCELLED)
 
     def database_answered(self) -> None:

@@ -143,9 +143,9 @@ class Engine:
         self.nudge()
         return self._claimer.has_room
 
-    def cancel(self, execution_id: ExecutionId) -> None:
+    def cancel(self, execution_id: ExecutionId, attempt: int | None = None) -> None:
         """Stop a run of this process now; `nudge` ends one that is queued or asleep."""
-        self._claimer.cancel(execution_id)
+        self._claimer.cancel(execution_id, attempt)
         self.nudge()
 
     def stop(self, *, grace: float | None = None) -> None:

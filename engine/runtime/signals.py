@@ -22,7 +22,7 @@ class Elsewhere:
         if self._nudges is not None:
             self._nudges.send()
 
-    def cancel(self, execution_id: ExecutionId) -> None:
+    def cancel(self, execution_id: ExecutionId, attempt: int | None = None) -> None:
         """Who runs it learns of it with its next heartbeat; one that is queued or asleep is ended by who claims it."""
-        del execution_id
+        del execution_id, attempt
         self.nudge()

@@ -258,7 +258,7 @@ def cancel(platform: Platform, actor: Actor, execution_id: ExecutionId) -> Execu
             raise Conflict(f"Execution {execution_id} has {execution.state} already.", code="already_ended")
         executions.request_cancel(tx, execution_id)
         events.record(tx, [_event("execution.cancel-requested", actor, execution)])
-    platform.signals.cancel(execution_id)
+    platform.signals.cancel(execution_id, execution.attempt)
     return execution
 
 

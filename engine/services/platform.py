@@ -16,7 +16,9 @@ class Signals(Protocol):
 
     def nudge(self, count: int = 1) -> None: ...
 
-    def cancel(self, execution_id: ExecutionId) -> None: ...
+    def cancel(self, execution_id: ExecutionId, attempt: int | None = None) -> None:
+        """The end of an execution, or of that attempt of it, is on record as asked for."""
+        ...
 
 
 class Relay:
@@ -32,9 +34,9 @@ class Relay:
         if self._target is not None:
             self._target.nudge(count)
 
-    def cancel(self, execution_id: ExecutionId) -> None:
+    def cancel(self, execution_id: ExecutionId, attempt: int | None = None) -> None:
         if self._target is not None:
-            self._target.cancel(execution_id)
+            self._target.cancel(execution_id, attempt)
 
 
 @dataclass(frozen=True, slots=True)

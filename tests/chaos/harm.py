@@ -20,8 +20,8 @@ from sqlalchemy.exc import TimeoutError as NoneFree
 
 from engine.store.database import Store, Transaction
 
-COMMITTERS = ("journal", "claimer", "heartbeat", "engine")
-"""Whose commits a worker can die at: by the module that opens the transaction. `engine` sweeps."""
+COMMITTERS = ("journal", "claimer", "heartbeat", "sweeper")
+"""Whose commits a worker can die at: by the module that opens the transaction."""
 
 
 @dataclass(frozen=True, slots=True)

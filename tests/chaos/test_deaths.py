@@ -11,7 +11,7 @@ from tests.support.platforms import build_platform
 from tests.support.platforms_by_hand import reads, spec
 
 ROUNDS = 10 if LONG else 1
-LATEST = {"journal": 12, "claimer": 4, "heartbeat": 3, "engine": 3}
+LATEST = {"journal": 12, "claimer": 4, "heartbeat": 3, "sweeper": 3}
 """Up to which of its commits a worker lives."""
 EFFECTS = ("before-first", "after-first", "before-once", "after-once")
 """The files that kill the worker of the next such step around its effect."""

@@ -143,7 +143,7 @@ def test_the_last_events_are_listed_and_what_comes_is_followed(served: Served) -
 
     def again() -> bool:
         served.submit("eventful", note=f"n{next(level)}")
-        return "resource.active" in heard
+        return {"spec.submitted", "resource.active"} <= set(heard)
 
     until(again, seconds=60)
     following.terminate()
