@@ -64,34 +64,39 @@ def sealer_of(settings: Settings) -> Sealer:
 
 
 def open_store(settings: Settings) -> Store:
-    """The database, at the code's schema: embedded mode migrates by itself, PostgreSQL says which command does."""
-    store = database.open_store(settings.sqlalchemy_url, sealer_of(settings), pool_size=settings.threads + 8)
-    try:
-        if not settings.embedded:
-            waiting.for_database(lambda: schema.current(store.engine), seconds=settings.wait_seconds)
-            schema.check(store.engine)
-        elif schema.current(store.engine) != schema.HEAD:
-            schema.upgrade(store.engine)
-        with store.begin() as tx:
-            facts.check_key(tx)
-            if events.mend_order(tx):
-                logger.info(
-                    "timeline.mended", meaning="the database came from another server; its events keep their order"
-                )
-    except BaseException:
-        store.close()
-        raise
-    return store
+    """The database, as it stands: nothing has been asked of it yet."""
+    return database.open_store(settings.sqlalchemy_url, sealer_of(settings), pool_size=settings.threads + 8)
 
 
 def activate_providers(store: Store, settings: Settings) -> ActiveProviders:
-    """Load the provider folders into the database and the registry. Raises Invalid with every problem."""
-    folders = settings.provider_folders or default_folders()
-    loaded = load(folders)
+    """Make sure of the database, then load the provider folders into it and the registry.
+
+    A PostgreSQL that is not there yet, or goes away in between, is waited for. Raises Invalid with every problem of the
+    folders, and Unavailable or Conflict for a database that is not of use.
+    """
+    loaded = load(settings.provider_folders or default_folders())
     providers = loaded.checked()
-    with store.begin() as tx:
-        generation = bundles.activate(tx, providers, loaded.archives)
+
+    def activate() -> int:
+        with schema.in_words(store.engine):
+            _check_database(store, settings)
+            with store.begin() as tx:
+                return bundles.activate(tx, providers, loaded.archives)
+
+    generation = waiting.for_database(activate, seconds=0 if settings.embedded else settings.wait_seconds)
     return ActiveProviders(store, Registry(providers, generation), settings.data_dir / "bundles")
+
+
+def _check_database(store: Store, settings: Settings) -> None:
+    """The tables are the code's and the key is theirs. Embedded mode migrates by itself, else a command does."""
+    if not settings.embedded:
+        schema.check(store.engine)
+    elif schema.current(store.engine) != schema.HEAD:
+        schema.upgrade(store.engine)
+    with store.begin() as tx:
+        facts.check_key(tx)
+        if events.mend_order(tx):
+            logger.info("timeline.mended", meaning="the database came from another server; its events keep their order")
 
 
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:

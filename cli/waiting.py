@@ -2,23 +2,29 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
 from engine.errors import Unavailable
+
+T = TypeVar("T")
 
 logger = structlog.get_logger()
 _TELL_SECONDS = 5.0
 _PAUSE_SECONDS = 0.25
 
 
-def for_database(look: Callable[[], object], *, seconds: float) -> None:
-    """Return when `look` does. Raises its Unavailable when the database does not answer in `seconds`, or refuses us."""
+def for_database(work: Callable[[], T], *, seconds: float) -> T:
+    """The answer of `work`, which may be done several times.
+
+    Raises its Unavailable when the database does not answer in `seconds`, or refuses us.
+    """
     deadline = time.monotonic() + seconds
     told = 0.0
     while True:
         try:
-            look()
+            return work()
         except Unavailable as error:
             now = time.monotonic()
             if now > deadline or not error.details.get("passing"):
@@ -26,6 +32,4 @@ def for_database(look: Callable[[], object], *, seconds: float) -> None:
             if now - told > _TELL_SECONDS:
                 logger.warning("database.awaited", error=error.message, seconds_left=round(deadline - now))
                 told = now
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
+        time.sleep(_PAUSE_SECONDS)

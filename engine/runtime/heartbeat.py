@@ -1,11 +1,11 @@
 """Keeps the leases of everything this process runs, with one statement per beat."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.domain.values import ExecutionId
 from engine.runtime.cancellation import StopReason
-from engine.runtime.claimer import Claimer
+from engine.runtime.claimer import Claimer, Held
 from engine.runtime.warden_client import WardenClient
 from engine.store import claims
 from engine.store.database import Store
@@ -72,15 +72,12 @@ class Heartbeat:
         # The lease began when the database wrote it, not when its answer came.
         self._warden.extend(ours, before + self._lease - self._clock())
         for item in held:
-            self._judge(item.claim.execution.id, ours, item.token.set)
+            self._judge(item, ours)
 
-    def _judge(
-        self, execution_id: ExecutionId, ours: dict[ExecutionId, bool], stop: Callable[[StopReason], None]
-    ) -> None:
-        if execution_id not in ours:
-            still_held = any(item.claim.execution.id == execution_id for item in self._claimer.held())
-            if still_held:  # it did not simply end since
-                stop(StopReason.LEASE_LOST)
-                self._warden.drop(execution_id)
-        elif ours[execution_id]:
-            stop(StopReason.CANCELLED)
+    def _judge(self, held: Held, ours: Mapping[ExecutionId, bool]) -> None:
+        execution_id = held.claim.execution.id
+        if ours.get(execution_id):
+            held.token.set(StopReason.CANCELLED)
+        elif execution_id not in ours and held in self._claimer.held():  # it did not simply end, or begin anew, since
+            held.token.set(StopReason.LEASE_LOST)
+            self._warden.drop(execution_id)

@@ -30,7 +30,7 @@ _alembic = threading.Lock()  # Alembic keeps the running migration in module glo
 
 def current(engine: Engine) -> str | None:
     """The version of the tables; None for a database without any. Unavailable when the database does not answer."""
-    with _in_words(engine), engine.execution_options(innominatus_read_only=True).connect() as connection:
+    with in_words(engine), engine.execution_options(innominatus_read_only=True).connect() as connection:
         return _read(connection)
 
 
@@ -93,7 +93,7 @@ def _migrate(
 ) -> None:
     engine = open_engine(database) if isinstance(database, str) else database
     try:
-        with _alembic, _in_words(engine), engine.connect() as connection, exclusively(connection):
+        with _alembic, in_words(engine), engine.connect() as connection, exclusively(connection):
             found = _read(connection)
             if found is not None and not _known(found):
                 raise _mismatch(engine, found)
@@ -163,7 +163,8 @@ def _mismatch(engine: Engine, found: str | None) -> Unavailable | Conflict:
 
 
 @contextmanager
-def _in_words(engine: Engine) -> Generator[None]:
+def in_words(engine: Engine) -> Generator[None]:
+    """A database that is away, full or none of ours raises Unavailable; `passing` says whether it may come back."""
     try:
         yield
     except DatabaseError as error:

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,9 +12,7 @@ __all__ = ["database_url", "postgres_with_tables", "sqlite_with_tables", "store"
 
 @pytest.fixture
 def recorded_url(postgres_with_tables: str, postgres_server: PostgresServer) -> Iterator[str]:
-    """
-
-    import osA fresh PostgreSQL database that keeps every change of its rows."""
+    """A fresh PostgreSQL database that keeps every change of its rows."""
     url = postgres_server.database_url(template=postgres_with_tables)
     history.record(url)
     yield url
@@ -28,7 +25,3 @@ def recorded_store(recorded_url: str) -> Iterator[Store]:
     made = open_store(recorded_url)
     yield made
     made.close()
-
-
-collect_ignore = [] if os.environ.get("CHAOS") == "long" else ["test_database.py"]
-"""What needs a machine of its own to be judged runs by `make chaos` only."""

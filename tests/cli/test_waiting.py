@@ -4,11 +4,17 @@ import base64
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from cli import waiting
+from cli import compose, waiting
+from engine.config import Settings
 from engine.errors import Unavailable
+from engine.store import bundles, database, facts, schema
+from engine.store.database import Transaction
+from engine.store.sealing import Sealer
 from tests.support.postgres import PostgresServer
 from tests.support.served import Done, run
 
@@ -35,6 +41,29 @@ def test_a_database_that_comes_up_late_is_waited_for() -> None:
 
     waiting.for_database(look, seconds=30)
     assert seen.is_set()
+
+
+def test_a_database_that_falls_while_a_worker_starts_is_waited_for_too(
+    postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.upgrade(postgres_database)
+    activate = bundles.activate
+    falls = [True, True, False]
+
+    def activate_in_a_fall(tx: Transaction, *rest: Any) -> int:
+        if falls.pop(0):
+            tx.connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        return activate(tx, *rest)
+
+    monkeypatch.setattr(bundles, "activate", activate_in_a_fall)
+    running = compose.start(
+        Settings(database_url=postgres_database, secret_key=SecretStr(KEY), data_dir=tmp_path, wait_seconds=30)
+    )
+    try:
+        assert not falls
+        assert running.platform.providers.registry.providers
+    finally:
+        running.close(grace=0)
 
 
 @pytest.mark.parametrize(("passing", "seconds"), [(True, 0.0), (False, 3600.0)])
@@ -66,9 +95,6 @@ def test_a_database_without_tables_names_the_command(postgres_database: str, tmp
 
 
 def test_a_key_that_the_database_was_not_made_with_is_refused(postgres_database: str, tmp_path: Path) -> None:
-    from engine.store import database, facts, schema
-    from engine.store.sealing import Sealer
-
     schema.upgrade(postgres_database)
     store = database.open_store(postgres_database, Sealer(bytes(32)))
     with store.begin() as tx:

@@ -1,6 +1,5 @@
 """One engine per test module, around the workflows that the module names."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +19,6 @@ from tests.support.platforms import (
 from tests.support.providers import write_provider
 
 __all__ = ["database_url", "postgres_with_tables", "sqlite_with_tables", "store"]
-collect_ignore = [] if os.environ.get("CHAOS") == "long" else ["test_cancelling_in_time.py"]
-"""It walks every commit against the clock, which needs a machine of its own: `make chaos` runs it."""
 
 
 @pytest.fixture(scope="module")

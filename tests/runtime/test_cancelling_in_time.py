@@ -6,8 +6,9 @@ Whatever comes first, the execution ends in one state, its resource agrees with 
 import itertools
 import threading
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -36,58 +37,67 @@ WORKFLOWS = {"make": workflow([values("first", a=1), script("second", "true")])}
 KINDS = {"thing": kind("make", update="make", delete="make"), "workload": kind("noop", update="noop")}
 
 
-@dataclass
 class Attack:
-    """One point of one run, at which it is cancelled as another door would: through connections of its own.
+    """One point of one run, at which it is cancelled once, as another door would: through connections of its own.
 
-    `query` finds the run: the commit that ends another one may have begun it.
+    `query` finds the run: the commit that ends another one may have begun it. Several threads of the engine commit.
     """
 
-    door: Platform
-    query: str
-    number: int
-    phase: str
-    commits: int = 0
-    told: list[str] = field(default_factory=list[str])
-    beside: threading.Thread | None = None
+    def __init__(self, door: Platform, query: str, number: int, phase: str) -> None:
+        self._door = door
+        self._query = query
+        self._number = number
+        self._phase = phase
+        self._lock = threading.Lock()
+        self._commits = 0
+        self._over = False
+        self._told: Future[str] | None = None
 
     def found(self, *, alive: bool = False) -> ExecutionId | None:
         """The run once there is one; with `alive`, only until it has ended."""
         where = " and state in ('pending', 'running', 'waiting')" if alive else ""
-        with self.door.store.read() as tx:
-            value = tx.connection.execute(sa.text(self.query + where)).scalar()
+        with self._door.store.read() as tx:
+            value = tx.connection.execute(sa.text(self._query + where)).scalar()
         return None if value is None else ExecutionId(value)
 
-    def cancel(self, execution_id: ExecutionId) -> None:
+    def _reached(self) -> Callable[[], None] | None:
+        """What cancels the run, for whoever begins the commit that was chosen; nobody else gets it."""
+        run = self.found(alive=True)
+        with self._lock:
+            number = self._commits
+            self._commits += run is not None
+            if run is None or number != self._number or self._over:
+                return None
+            told = self._told = Future()
+        return lambda: told.set_result(self._cancel(run))
+
+    def _cancel(self, execution_id: ExecutionId) -> str:
         try:
-            executions.cancel(self.door, ME, execution_id)
-            self.told.append("asked")
+            executions.cancel(self._door, ME, execution_id)
         except Conflict as conflict:
-            self.told.append(conflict.code)
+            return conflict.code
+        return "asked"
 
     @contextmanager
     def commit(self) -> Generator[Callable[[], None]]:
         """Around one commit of the journal; what is yielded is called within it."""
-        run = self.found(alive=True)
-        target = run if self.commits == self.number else None
+        cancel = self._reached()
 
         def within() -> None:
-            if target is not None and self.phase == "within":  # the answer comes when the transaction has ended
-                self.beside = threading.Thread(target=self.cancel, args=[target])
-                self.beside.start()
+            if cancel is not None and self._phase == "within":  # the answer comes when the transaction has ended
+                threading.Thread(target=cancel).start()
 
-        if target is not None and self.phase == "before":
-            self.cancel(target)
+        if cancel is not None and self._phase == "before":
+            cancel()
         yield within
-        if target is not None and self.phase == "after":
-            self.cancel(target)
-        self.commits += run is not None
+        if cancel is not None and self._phase == "after":
+            cancel()
 
     def answer(self) -> str:
-        """What the door was told; empty when the run had no such commit."""
-        if self.beside is not None:
-            self.beside.join(20)
-        return self.told[0] if self.told else ""
+        """What the door was told; empty when the run had no such commit. Nothing is cancelled any more."""
+        with self._lock:
+            self._over = True
+        return self._told.result(20) if self._told is not None else ""
 
 
 class Watched(Store):
@@ -143,8 +153,8 @@ class Scene:
             run = until(attack.found)
             ended = self.house.ended(run)
             until(self.house.idle, told=self.house.told)
-            self.store.attack = None
             answer = attack.answer()
+            self.store.attack = None
             if not answer:
                 assert number, "no point was reached"
                 return

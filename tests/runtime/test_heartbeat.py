@@ -2,17 +2,19 @@
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import sqlalchemy as sa
 
 from engine.domain.values import ExecutionId
-from engine.runtime.claimer import Claimer
+from engine.runtime.cancellation import StopReason
+from engine.runtime.claimer import Claimer, Held
 from engine.runtime.heartbeat import Heartbeat
 from engine.runtime.warden_client import WardenClient
 from engine.store import claims, executions
-from engine.store.database import Store
+from engine.store.database import Store, Transaction
 from engine.store.tables import executions as table
 
 NEW = executions.NewExecution(provider="p", digest="d", workflow="w", fair_key="k", actor="user:me")
@@ -34,6 +36,10 @@ class Told(WardenClient):
     """A warden that only remembers for how long what runs may go on."""
 
     seconds = 0.0
+    dropped: tuple[ExecutionId, ...] = ()
+
+    def drop(self, execution: ExecutionId) -> None:
+        self.dropped += (execution,)
 
     def extend(self, executions: Iterable[ExecutionId], seconds: float) -> None:
         if list(executions):
@@ -84,3 +90,63 @@ def test_a_transaction_that_fails_now_and_then_keeps_nobody_from_taking_over(sto
     now[0] += 1
     claimer.database_was_lost()
     assert claimer.next() is not None
+
+
+class Meanwhile(Store):
+    """Something happens between the look at what is held and the beat's transaction."""
+
+    def __init__(self, plain: Store, happens: Callable[[], object]) -> None:
+        super().__init__(plain.engine, plain.sealer)
+        self._plain = plain
+        self._happens = happens
+
+    @contextmanager
+    def begin(self) -> Generator[Transaction]:
+        self._happens()
+        with self._plain.begin() as tx:
+            yield tx
+
+
+def ends(store: Store, execution_id: ExecutionId) -> None:
+    with store.begin() as tx:
+        over = sa.update(table).where(table.c.id == execution_id).values(state="failed", worker=None, ready_at=None)
+        tx.connection.execute(over)
+
+
+def begins_anew(store: Store, execution_id: ExecutionId) -> None:
+    with store.begin() as tx:
+        execution = executions.get(tx, execution_id)
+        assert execution is not None
+        executions.requeue(tx, execution, actor="user:me")
+
+
+def test_a_beat_that_began_before_a_retry_leaves_the_new_attempt_alone(store: Store) -> None:
+    claimer = Claimer(store, worker="me", threads=2, cap=10, lease=30)
+    warden = Told()
+    with store.begin() as tx:
+        (execution_id,) = executions.queue(tx, [NEW])
+    old = claimer.next()
+    assert old is not None
+    fresh: list[Held | None] = []
+
+    def retried() -> None:
+        ends(store, execution_id)
+        claimer.done(old)
+        begins_anew(store, execution_id)
+        claimer.hope()
+        fresh.append(claimer.next())
+
+    Heartbeat(Meanwhile(store, retried), claimer, warden, worker="me", lease=30).beat()
+    assert fresh[0] is not None
+    assert (fresh[0].token.cancelled, warden.dropped) == (False, ())
+
+
+def test_a_beat_stops_what_another_worker_has_taken_over(store: Store) -> None:
+    claimer = Claimer(store, worker="me", threads=2, cap=10, lease=30)
+    warden = Told()
+    with store.begin() as tx:
+        (execution_id,) = executions.queue(tx, [NEW])
+    held = claimer.next()
+    assert held is not None
+    Heartbeat(Meanwhile(store, lambda: ends(store, execution_id)), claimer, warden, worker="me", lease=30).beat()
+    assert (held.token.reason, warden.dropped) == (StopReason.LEASE_LOST, (execution_id,))
