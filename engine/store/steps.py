@@ -174,7 +174,8 @@ _IN_THE_WAY = sa.or_(
 
 def _child_ended() -> sa.ColumnElement[bool]:
     child = executions.alias("child")
-    return sa.exists().where(child.c.id == step_runs.c.wait_ref, child.c.state.in_([state.value for state in FINAL]))
+    state = sa.select(child.c.state).where(child.c.id == step_runs.c.wait_ref).scalar_subquery()
+    return state.in_([state.value for state in FINAL])
 
 
 def _some_resource(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
@@ -187,10 +188,12 @@ def _some_resource(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 
 _CHILD_ENDED = _child_ended()
-_RESOURCE_OVER = sa.exists().where(
-    resources.c.id == step_runs.c.wait_ref,
-    sa.or_(_SETTLED, _IN_THE_WAY, resources.c.state == ResourceState.TERMINATED.value),
+_RESOURCE_OVER = (
+    sa.select(sa.or_(_SETTLED, _IN_THE_WAY, resources.c.state == ResourceState.TERMINATED.value))
+    .where(resources.c.id == step_runs.c.wait_ref)
+    .scalar_subquery()
 )
+"""Like the child's state a value, not an EXISTS: PostgreSQL may answer that one by reading the whole table."""
 _APPLICATION_OVER = sa.or_(
     ~_some_resource(~_SETTLED),
     sa.and_(

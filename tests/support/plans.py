@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.engine.interfaces import CacheStats
 
 from engine.store.database import Store, Transaction
 
@@ -19,6 +20,8 @@ class Sent:
 
     text: str
     values: Any
+    anew: bool = False
+    """Whether it was made of its parts for this one time: nothing can be kept for the next."""
 
 
 @contextmanager
@@ -26,9 +29,10 @@ def recording(store: Store) -> Generator[list[Sent]]:
     sent: list[Sent] = []
 
     def noted(*told: Any) -> None:
-        text, values, many = told[2], told[3], told[5]
+        text, values, context, many = told[2:6]
         if re.match(r"\s*(SELECT|WITH|UPDATE|DELETE|INSERT)", text):
-            sent.append(Sent(text, values[0] if many else values))
+            anew = context.compiled is not None and context.cache_hit is CacheStats.NO_CACHE_KEY
+            sent.append(Sent(text, values[0] if many else values, anew))
 
     event.listen(store.engine, "before_cursor_execute", noted)
     try:
