@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from engine.domain.values import ResourceId
+from engine.store.bulk import insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import resource_dependencies as edges
 
@@ -22,8 +23,7 @@ def replace(tx: Transaction, resource_id: ResourceId, wanted: Sequence[tuple[Res
     if old:
         tx.connection.execute(sa.delete(edges).where(edges.c.resource_id == resource_id))
     rows = [_edge(resource_id, target, unmet=unmet) for target, unmet in sorted(wanted)]
-    if rows:
-        tx.connection.execute(sa.insert(edges), rows)
+    insert_rows(tx, edges, rows)
     return old - {target for target, _ in wanted}
 
 
@@ -39,8 +39,7 @@ def keep_stale(tx: Transaction, pairs: Iterable[tuple[ResourceId, ResourceId]]) 
         if not _leads_to(below, target, resource_id):
             rows.append(_edge(resource_id, target, stale=True))
             below.setdefault(resource_id, set()).add(target)
-    if rows:
-        tx.connection.execute(sa.insert(edges), rows)
+    insert_rows(tx, edges, rows)
 
 
 def _edge(

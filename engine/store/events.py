@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from engine.domain.event import BEGINNING, EVERYTHING, Event, Position, Wanted
 from engine.domain.values import ApplicationId, EventId, ExecutionId, ResourceId
+from engine.store.bulk import insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import events
 
-_INSERT = sa.insert(events)
 _PLACE = sa.tuple_(events.c.xact, events.c.id)
 _ORDER = (events.c.xact, events.c.id)
 _NEWEST_FIRST = (events.c.xact.desc(), events.c.id.desc())
@@ -37,7 +37,7 @@ def record(tx: Transaction, facts: Iterable[Event]) -> None:
         for fact in facts
     ]
     if rows and not tx.facts:
-        tx.before_commit.append(lambda: tx.connection.execute(_INSERT, tx.facts))
+        tx.before_commit.append(lambda: insert_rows(tx, events, tx.facts))
     tx.facts.extend(rows)
 
 

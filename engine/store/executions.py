@@ -12,6 +12,7 @@ from engine.domain.provider import Operation
 from engine.domain.runs import Execution, Outputs
 from engine.domain.values import ApplicationId, ExecutionId, ResourceId
 from engine.store import fair_queue
+from engine.store.bulk import insert_numbered
 from engine.store.database import Transaction
 from engine.store.sealed_outputs import seal, unseal
 from engine.store.tables import (
@@ -127,8 +128,7 @@ def queue(tx: Transaction, new: Sequence[NewExecution]) -> list[ExecutionId]:
             }
         )
         tags[item.fair_key] += 1
-    statement = sa.insert(executions).returning(executions.c.id, sort_by_parameter_order=True)
-    return [ExecutionId(value) for value in tx.connection.execute(statement, rows).scalars()]
+    return [ExecutionId(value) for value in insert_numbered(tx, executions, rows)]
 
 
 def generations(tx: Transaction, ids: Iterable[ExecutionId]) -> dict[ExecutionId, int]:

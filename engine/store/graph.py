@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from engine.domain.graph import Edge, EdgeKind, Graph, Node, NodeKind
+from engine.store.bulk import insert_numbered, insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import graph_edges, graph_nodes
 
@@ -30,8 +31,7 @@ def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str]) -> dict[NodeRef, i
         rows = [
             {"kind": kind.value, "ref": ref, "name": wanted[kind, ref], "valid_from": tx.now} for kind, ref in missing
         ]
-        statement = sa.insert(graph_nodes).returning(graph_nodes.c.id, sort_by_parameter_order=True)
-        ids |= dict(zip(missing, tx.connection.execute(statement, rows).scalars(), strict=True))
+        ids |= dict(zip(missing, insert_numbered(tx, graph_nodes, rows), strict=True))
     return ids
 
 
@@ -50,8 +50,7 @@ def put_edges(tx: Transaction, wanted: Iterable[tuple[int, EdgeKind, int]]) -> N
         for source, kind, target in asked
         if (source, kind.value, target) not in have
     ]
-    if rows:
-        tx.connection.execute(sa.insert(graph_edges), rows)
+    insert_rows(tx, graph_edges, rows)
 
 
 def end_edges(

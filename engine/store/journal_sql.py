@@ -5,10 +5,11 @@ driver as they stand. SQLite gets its `executemany`. PostgreSQL gets the rows as
 them, which checks the fences, moves the executions and writes their steps: one round trip, whatever the number of rows.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from engine.domain.values import ExecutionId
+from engine.store.bulk import as_json
 from engine.store.database import Transaction
 from engine.store.folding import Folded, Row
 from engine.store.types import dump_json, sqlite_time
@@ -171,7 +172,7 @@ def _write_postgresql(tx: Transaction, folded: Folded) -> set[ExecutionId]:
     first = {} if folded.resumed or folded.waiting else {"finished": folded.finished}
     given = {"advanced": folded.advanced, "begun": folded.begun, **first}
     statement = _STATEMENTS[bool(folded.begun), bool(first.get("finished"))]
-    parameters: dict[str, object] = {name: _json(rows) for name, rows in given.items() if rows}
+    parameters: dict[str, object] = {name: as_json(rows) for name, rows in given.items() if rows}
     found = run(statement, {**parameters, "ids": [row["id"] for row in folded.advanced]}).all()
     if found:
         tx.knows(found[0][1])
@@ -179,15 +180,7 @@ def _write_postgresql(tx: Transaction, folded: Folded) -> set[ExecutionId]:
     if not first:  # an attempt may wait or be resumed, and end, in one record: in that order
         for statement, rows in ((_RESUME, folded.resumed), (_WAIT, folded.waiting)):
             if mine := list(_of(rows, ours)):
-                run(statement, {"rows": _json(mine)})
+                run(statement, {"rows": as_json(mine)})
         if mine := list(_of(folded.finished, ours)):
-            run(_FINISH_ALONE, {"finished": _json(mine)})
+            run(_FINISH_ALONE, {"finished": as_json(mine)})
     return ours
-
-
-def _json(rows: Sequence[Row]) -> str:
-    return dump_json([{name: _plain(value) for name, value in row.items() if value is not None} for row in rows])
-
-
-def _plain(value: object) -> object:
-    return value.hex() if isinstance(value, bytes) else value

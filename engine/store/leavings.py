@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from engine.domain.values import ExecutionId
+from engine.store.bulk import insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import artifacts, step_logs
-from engine.store.upsert import insert
 
 _LOG, _ARTIFACT = "step_logs.text", "artifacts.content"
 
@@ -27,7 +27,7 @@ def add_log(tx: Transaction, rows: Sequence[tuple[ExecutionId, int, int, int, st
         }
         for execution_id, position, attempt, chunk, text in sorted(rows, key=lambda row: row[:4])
     ]
-    tx.connection.execute(insert(tx, step_logs).on_conflict_do_nothing(), values)
+    insert_rows(tx, step_logs, values, anew=True)
     tx.touched.update(row[0] for row in rows)
 
 

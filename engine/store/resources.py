@@ -11,6 +11,7 @@ from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceKey, ResourceState
 from engine.domain.values import ApplicationId, ExecutionId, JsonObject, ResourceId
 from engine.store.among import among_those
+from engine.store.bulk import insert_numbered, insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import RESOURCE_STANDING, applications, resource_references, resources
 
@@ -91,8 +92,7 @@ def insert(tx: Transaction, new: Sequence[Resource]) -> list[ResourceId]:
         }
         for resource in new
     ]
-    statement = sa.insert(resources).returning(resources.c.id, sort_by_parameter_order=True)
-    return [ResourceId(value) for value in tx.connection.execute(statement, rows).scalars()]
+    return [ResourceId(value) for value in insert_numbered(tx, resources, rows)]
 
 
 _SAVE = (
@@ -282,8 +282,7 @@ def set_references(
                 resource_references.c.resource_id.in_(replaced[start : start + 500]),
             )
         )
-    if rows:
-        tx.connection.execute(sa.insert(resource_references), rows)
+    insert_rows(tx, resource_references, rows)
 
 
 def outputs_by_name(tx: Transaction, application_id: ApplicationId) -> Mapping[str, Resource]:
