@@ -58,16 +58,18 @@ def env(
     app: Application,
     environment: Environment = None,
     container: Annotated[str | None, typer.Option(help="The container; needed when there are several.")] = None,
+    *,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show secrets too; this is written down.")] = False,
 ) -> None:
-    """Print the resolved variables of an application, secrets included, as NAME=value lines that sh can read."""
+    """Print the resolved variables of an application as NAME=value lines that sh can read; secrets are `***`."""
     from engine.errors import Invalid, NotFound, quoted
 
     session = session_of(ctx)
     with session.api() as api:
-        query = {"environment": environment, "reveal": "true"}
-        answer = as_object(api.get(f"{path_of(app)}/variables", query).get("containers"))
+        answer = api.get(f"{path_of(app)}/variables", {"environment": environment, "reveal": reveal})
     found = {
-        name: {key: str(value) for key, value in as_object(values).items()} for name, values in sorted(answer.items())
+        name: {key: str(value) for key, value in as_object(values).items()}
+        for name, values in sorted(as_object(answer.get("containers")).items())
     }
     if container is not None and container not in found:
         raise NotFound("container", container, known=found, hint=f"There are: {quoted(found)}.")
@@ -83,6 +85,8 @@ def env(
         )
     merged = {name: value for values in chosen.values() for name, value in values.items()}
     typer.echo(dotenv(merged), nl=False)
+    if not reveal and any(as_object(answer.get("secret")).get(name) for name in chosen):
+        note("*** is secret: --reveal shows it, and that is written down.")
 
 
 def _differ(containers: list[dict[str, str]]) -> bool:
