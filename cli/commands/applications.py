@@ -5,14 +5,17 @@ from typing import Annotated
 import typer
 
 from cli.options import Application, Environment, Wait, Yes
-from cli.session import note, print_fields, print_table, say, session_of
+from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_object, as_objects, as_text, clean, dotenv
 from engine.domain.values import JsonObject
 
 
 def listed(ctx: typer.Context, environment: Environment = None) -> None:
     """List applications with their state."""
-    session = session_of(ctx)
+    _list(session_of(ctx), environment)
+
+
+def _list(session: Session, environment: str | None) -> list[JsonObject]:
     with session.api() as api:
         items = list(api.every("/api/applications", {"environment": environment}))
     columns = ("name", "environment", "status", "version", "resource_count", "updated_at")
@@ -24,11 +27,20 @@ def listed(ctx: typer.Context, environment: Environment = None) -> None:
             empty="No applications. Deploy one: innominatus-ctl deploy FILE",
         ),
     )
+    return items
 
 
-def status(ctx: typer.Context, app: Application, environment: Environment = None) -> None:
-    """Show an application and its resources."""
+def status(
+    ctx: typer.Context,
+    app: Annotated[str | None, typer.Argument(metavar="[APP]", help="The application's name; without it, all.")] = None,
+    environment: Environment = None,
+) -> None:
+    """Show an application and its resources; without a name, list the applications."""
     session = session_of(ctx)
+    if app is None:
+        if _list(session, environment) and session.plain:
+            note(f"More of one of them: {session.command('status')} APP")
+        return
     with session.api() as api:
         found = api.get(path_of(app), {"environment": environment})
 
@@ -114,7 +126,7 @@ def delete(
             follow_deletion(api, app, environment, quiet=not session.plain)
         session.show(done, lambda: say(f"Deleted {app}." if wait else f"Deleting {app}."))
     if not wait and session.plain:
-        note(f"Follow it: innominatus-ctl status {app}")
+        note(f"Follow it: {session.command('status', app, environment=environment or '')}")
 
 
 def graph_export(
