@@ -85,6 +85,7 @@ compose-env: ## Write .env for docker-compose.yml: passwords and keys made here,
 
 .PHONY: env
 env: .venv/.ready ## Only prepare the environment (.venv)
+	@echo "The environment is ready. Put its programs on the path: . .venv/bin/activate"
 
 .PHONY: clean
 clean: ## Remove everything that make has made

@@ -1,6 +1,7 @@
 """The REST door from the outside: requests, and its problems as the errors the engine raised."""
 
 import os
+import shlex
 import socket
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from cli import live
-from cli.text import as_number, as_object, as_objects, as_text
+from cli.text import as_number, as_object, as_objects, as_text, in_our_words
 from engine.domain.values import Json, JsonObject
 from engine.errors import (
     Conflict,
@@ -46,7 +47,9 @@ def connect(server: str | None, token: str | None) -> "Api":
             raise Unavailable(
                 f"No platform is running for the data directory `{data_dir}`.",
                 code="no_server",
-                hint="Start one with `innominatus serve`, or name one with --server or INNOMINATUS_API_BASE.",
+                hint=f"Start one with `innominatus serve --data-dir {shlex.quote(str(data_dir))}`. One that runs with "
+                "another data directory is found when INNOMINATUS_DATA_DIR names that, and any by its address: "
+                "--server or INNOMINATUS_API_BASE.",
             )
         found = running.url
     found = _checked(found if "://" in found else f"http://{found}")
@@ -195,7 +198,7 @@ def _refusal(answer: "httpx2.Response") -> InnominatusError:
 def refusal(status: int, problem: JsonObject, place: str) -> InnominatusError:
     """A problem document as the error that it tells; `place` is what was asked for."""
     message = as_text(problem.get("detail")) or as_text(problem.get("title")) or f"The server answered {status}."
-    code, hint = as_text(problem.get("code")) or None, as_text(problem.get("hint"))
+    code, hint = as_text(problem.get("code")) or None, in_our_words(as_text(problem.get("hint")))
     details = as_object(problem.get("details"))
     if status in {401, 403, 421}:
         hint = hint or "Give the server's token with --token or INNOMINATUS_API_TOKEN."
@@ -207,14 +210,15 @@ def refusal(status: int, problem: JsonObject, place: str) -> InnominatusError:
     if status == 409:
         return Conflict(message, code=code, hint=hint, details=details)
     if status in {400, 405, 413, 415, 422}:
-        found = [_problem(item) for item in as_objects(problem.get("problems"))]
+        found = [problem_of(item) for item in as_objects(problem.get("problems"))]
         return Invalid(message, found, code=code or "invalid", hint=hint, details=details)
     if status in {429, 502, 503, 504}:
         return Unavailable(message, code=code, hint=hint, details=details)
     return Internal(message, code=code, hint=hint, details=details)
 
 
-def _problem(item: JsonObject) -> Problem:
+def problem_of(item: JsonObject) -> Problem:
+    """One entry of a problem document, or a warning."""
     return Problem(
         code=as_text(item.get("code")),
         path=as_text(item.get("path")),

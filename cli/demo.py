@@ -89,8 +89,8 @@ def _look_around(house: House, api: Api) -> JsonObject:
     check(bool(database), "the database has outputs")
     heading("Graph")
     house.ctl("graph-export", APP)
-    heading("The workload's resolved environment (innominatus-ctl env)")
-    lines = house.ctl("env", APP, show=False)
+    heading("The workload's resolved environment (innominatus-ctl env --reveal, secrets hidden here)")
+    lines = house.ctl("env", APP, "--reveal", show=False)
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         lines = lines.replace(secret, "***")
     say("  " + lines.strip().replace("\n", "\n  "))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cli import live
-from cli.text import as_object
+from cli.text import as_number, as_object
 from engine.domain.values import Json, JsonObject
-from engine.errors import Internal, NotFound
+from engine.errors import InnominatusError, Internal, NotFound
 from engine.providers.loading import default_folders
 
 _PROVIDER = "local-team"
@@ -26,6 +26,15 @@ def purge(data_dir: Path, *, agree: Callable[[JsonObject], None] = lambda _: Non
             agree(found)
             run("purge", data_dir)
     return found
+
+
+def at_work(data_dir: Path) -> dict[str, int]:
+    """The port of each server that runs; nothing where that cannot be said."""
+    try:
+        found = {name: as_object(server) for name, server in run("status", data_dir).items()}
+    except (InnominatusError, OSError, ValueError):
+        return {}
+    return {name: as_number(server.get("port")) for name, server in found.items() if server.get("pid")}
 
 
 def run(command: str, data_dir: Path) -> JsonObject:

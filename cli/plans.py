@@ -1,11 +1,13 @@
 """How a plan reads on a terminal, and how a person agrees to it."""
 
 import sys
+from pathlib import Path
 
 import typer
 
+from cli.files import within
 from cli.session import STYLES, console, say
-from cli.text import as_object, as_objects, as_text, shown
+from cli.text import as_object, as_objects, as_text, clean, in_our_words, shown
 from engine.domain.values import JsonObject
 from engine.errors import Invalid
 
@@ -25,7 +27,7 @@ def print_plan(plan: JsonObject) -> None:
         maker = " ".join(shown(item[key]) for key in ("provider", "workflow") if key in item)
         if maker and action not in {"unchanged", "kept"}:
             line.append(f"  ({maker})", style="dim")
-        if reason := shown(item.get("reason")):
+        if reason := in_our_words(shown(item.get("reason"))):
             line.append(f"  {reason}", style="dim")
         target.print(line)
         for change in as_objects(item.get("changes")):
@@ -34,11 +36,18 @@ def print_plan(plan: JsonObject) -> None:
     say(f"Plan: {shown(plan.get('summary'))}")
 
 
-def print_warnings(answer: JsonObject) -> None:
+def print_warnings(answer: JsonObject, file: Path) -> None:
+    """What is doubtful in the document of `file`."""
+    from cli.client import problem_of
+
     for warning in as_objects(answer.get("warnings")):
-        place = f"line {shown(warning['line'])}: " if "line" in warning else ""
-        fix = f" — {shown(warning.get('fix'))}" if warning.get("fix") else ""
-        say(f"  warning: {place}{shown(warning.get('path'))}: {shown(warning.get('message'))}{fix}")
+        say(clean(f"  warning: {within(problem_of(warning), file)}"))
+
+
+def nothing_to_do(plan: JsonObject) -> bool:
+    """Whether all that is wanted is there, and nothing of it is under way."""
+    items = as_objects(plan.get("items"))
+    return all(i.get("action") == "kept" or (i.get("action") == "unchanged" and "reason" not in i) for i in items)
 
 
 def plan_of(answer: JsonObject) -> JsonObject:

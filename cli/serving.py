@@ -3,16 +3,18 @@
 import asyncio
 import ipaddress
 import os
+import shlex
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from cli import compose, data_dir, live, logs, web
+from cli import compose, data_dir, live, local_servers, logs, web
 from cli.exits import TERMINATED
 from cli.session import note, say
 from engine.config import Settings
@@ -47,6 +49,17 @@ def serve(settings: Settings, *, show_token: bool) -> None:
         live.withdraw(settings.data_dir)
         stop.arm()
         running.close(grace=settings.grace_seconds)
+    if settings.embedded:
+        _tell_what_goes_on(settings.data_dir)
+
+
+def _tell_what_goes_on(folder: Path) -> None:
+    """The database servers of local-team outlive the platform, since applications use them: say so, and the way out."""
+    at_work = local_servers.at_work(folder)
+    if at_work:
+        named = ", ".join(f"{name} (port {port})" for name, port in at_work.items())
+        note(f"The local database servers go on: {named}.")
+        note(f"Stop them, and keep their data: innominatus local stop --data-dir {shlex.quote(str(folder))}")
 
 
 class Doors(uvicorn.Server):

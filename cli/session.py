@@ -43,6 +43,14 @@ class Session:
 
         return connect(self.server, self.token)
 
+    def command(self, *words: str, environment: str = "", more: Sequence[str] = ()) -> str:
+        """A command line that reaches the same server, ready to paste; a token is nothing to print."""
+        import shlex
+
+        server = ("--server", self.server) if self.server else ()
+        where = ("--environment", environment) if environment else ()
+        return clean(shlex.join(["innominatus-ctl", *server, *words, *where, *more]))
+
     def show(self, data: Json, table: Callable[[], None]) -> None:
         """`data` in the form that was asked for; `table` prints it for people."""
         if self.form is Form.TABLE:

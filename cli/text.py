@@ -15,6 +15,24 @@ def clean(text: str) -> str:
     return _UNSAFE.sub(lambda found: found.group().encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
+_OUR_WORDS = {
+    "`prune` deletes it": "`--prune` deletes it",
+    "Ask for a dry run": "Ask for a `--dry-run`",
+    "apply it with its `plan_hash`": "apply it with `--plan-hash`",
+    "list_resources shows": "`innominatus-ctl list-resources` shows",
+    "list_workflow_executions shows": "`innominatus-ctl list-workflows` shows",
+    "get_resource_details shows": "`innominatus-ctl resource NAME` shows",
+}
+"""What the platform says to every door, and how a person at this one does it."""
+
+
+def in_our_words(text: str) -> str:
+    """The platform's sentence, with options and commands where it names arguments and tools."""
+    for theirs, ours in _OUR_WORDS.items():
+        text = text.replace(theirs, ours)
+    return text
+
+
 def shown(value: Json) -> str:
     """One value in one line of a table."""
     if value is None:

@@ -113,7 +113,21 @@ FAMILIES: tuple[type[InnominatusError], ...] = (NotFound, Conflict, Invalid, Den
 
 def nearest(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     """The known names that look most like `name`, best first; possibly none."""
-    return get_close_matches(name, list(known), n=most, cutoff=0.55)
+    names = list(dict.fromkeys(known))
+    slips = [one for one in names if _slip(name.casefold(), one.casefold())]
+    close = get_close_matches(name, names, n=most, cutoff=0.55)
+    return [*slips, *(one for one in close if one not in slips)][:most]
+
+
+def _slip(typed: str, meant: str) -> bool:
+    """The same letters, at most two neighbours swapped: in short names that is half of them, and yet clear."""
+    if len(typed) != len(meant):
+        return False
+    differ = [at for at, (one, other) in enumerate(zip(typed, meant, strict=True)) if one != other]
+    if not differ:
+        return True
+    first, last = differ[0], differ[-1]
+    return last == first + 1 and (typed[first], typed[last]) == (meant[last], meant[first])
 
 
 def counted(problems: Sized) -> str:

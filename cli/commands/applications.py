@@ -5,14 +5,17 @@ from typing import Annotated
 import typer
 
 from cli.options import Application, Environment, Wait, Yes
-from cli.session import note, print_fields, print_table, say, session_of
+from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_object, as_objects, as_text, clean, dotenv
 from engine.domain.values import JsonObject
 
 
 def listed(ctx: typer.Context, environment: Environment = None) -> None:
     """List applications with their state."""
-    session = session_of(ctx)
+    _list(session_of(ctx), environment)
+
+
+def _list(session: Session, environment: str | None) -> list[JsonObject]:
     with session.api() as api:
         items = list(api.every("/api/applications", {"environment": environment}))
     columns = ("name", "environment", "status", "version", "resource_count", "updated_at")
@@ -24,11 +27,20 @@ def listed(ctx: typer.Context, environment: Environment = None) -> None:
             empty="No applications. Deploy one: innominatus-ctl deploy FILE",
         ),
     )
+    return items
 
 
-def status(ctx: typer.Context, app: Application, environment: Environment = None) -> None:
-    """Show an application and its resources."""
+def status(
+    ctx: typer.Context,
+    app: Annotated[str | None, typer.Argument(metavar="[APP]", help="The application's name; without it, all.")] = None,
+    environment: Environment = None,
+) -> None:
+    """Show an application and its resources; without a name, list the applications."""
     session = session_of(ctx)
+    if app is None:
+        if _list(session, environment) and session.plain:
+            note(f"More of one of them: {session.command('status')} APP")
+        return
     with session.api() as api:
         found = api.get(path_of(app), {"environment": environment})
 
@@ -58,16 +70,18 @@ def env(
     app: Application,
     environment: Environment = None,
     container: Annotated[str | None, typer.Option(help="The container; needed when there are several.")] = None,
+    *,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show secrets too; this is written down.")] = False,
 ) -> None:
-    """Print the resolved variables of an application, secrets included, as NAME=value lines that sh can read."""
+    """Print the resolved variables of an application as NAME=value lines that sh can read; secrets are `***`."""
     from engine.errors import Invalid, NotFound, quoted
 
     session = session_of(ctx)
     with session.api() as api:
-        query = {"environment": environment, "reveal": "true"}
-        answer = as_object(api.get(f"{path_of(app)}/variables", query).get("containers"))
+        answer = api.get(f"{path_of(app)}/variables", {"environment": environment, "reveal": reveal})
     found = {
-        name: {key: str(value) for key, value in as_object(values).items()} for name, values in sorted(answer.items())
+        name: {key: str(value) for key, value in as_object(values).items()}
+        for name, values in sorted(as_object(answer.get("containers")).items())
     }
     if container is not None and container not in found:
         raise NotFound("container", container, known=found, hint=f"There are: {quoted(found)}.")
@@ -83,6 +97,8 @@ def env(
         )
     merged = {name: value for values in chosen.values() for name, value in values.items()}
     typer.echo(dotenv(merged), nl=False)
+    if not reveal and any(as_object(answer.get("secret")).get(name) for name in chosen):
+        note("*** is secret: --reveal shows it, and that is written down.")
 
 
 def _differ(containers: list[dict[str, str]]) -> bool:
@@ -110,7 +126,7 @@ def delete(
             follow_deletion(api, app, environment, quiet=not session.plain)
         session.show(done, lambda: say(f"Deleted {app}." if wait else f"Deleting {app}."))
     if not wait and session.plain:
-        note(f"Follow it: innominatus-ctl status {app}")
+        note(f"Follow it: {session.command('status', app, environment=environment or '')}")
 
 
 def graph_export(

@@ -1,17 +1,16 @@
 """deploy: a Score spec becomes what the platform is to make."""
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.files import read_from, read_text
 from cli.options import Environment, Wait, Yes
 from cli.session import Session, note, say, session_of
-from cli.text import as_object, as_objects, as_text, clean, shown
+from cli.text import as_object, as_objects, as_text, shown
+from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import JsonObject
-from engine.errors import Invalid
 
 Spec = Annotated[Path, typer.Argument(metavar="FILE", help="A Score document; - reads standard input.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")]
@@ -39,7 +38,7 @@ def deploy(  # noqa: PLR0913 - the options of one command
 
     session = session_of(ctx)
     asked: JsonObject = {"source": read_text(file), "prune": prune, "strict": strict, "environment": environment}
-    with session.api() as api:
+    with session.api() as api, read_from(file):
         if plan_hash is None and prune and not yes and not dry_run:
             planned = api.submit({**asked, "dry_run": True})
             if plan_of(planned).get("destructive"):
@@ -49,36 +48,46 @@ def deploy(  # noqa: PLR0913 - the options of one command
             plan_hash = as_text(planned.get("plan_hash"))
         answer = api.submit({**asked, "dry_run": dry_run, "plan_hash": plan_hash}, key=idempotency_key)
         if session.plain:
-            _tell(answer, again=_again(session, file, asked) if dry_run else ())
+            _tell(session, answer, file, asked)
         if wait and not dry_run:
             answer["result"] = _watch(session, answer)
         session.show(answer, lambda: None)
+    if session.plain and not wait and not dry_run:
+        _tell_how_to_follow(session, answer)
     failed = as_object(answer.get("result")).get("status") in {"failed", "degraded"}
     if failed:
         raise typer.Exit(1)
 
 
-def _again(session: Session, file: Path, asked: JsonObject) -> tuple[str, ...]:
-    """The words of the command line that submits the same once more; a token is nothing to print."""
-    words = ["innominatus-ctl", *(("--server", session.server) if session.server else ()), "deploy", str(file)]
-    if environment := as_text(asked["environment"]):
-        words += ["--environment", environment]
-    return (*words, *(f"--{name}" for name in ("prune", "strict") if asked[name]))
+def _tell(session: Session, answer: JsonObject, file: Path, asked: JsonObject) -> None:
+    """The plan, and what became of it or the command line that would apply it."""
+    from cli.plans import nothing_to_do, plan_of, print_plan, print_warnings
 
-
-def _tell(answer: JsonObject, *, again: Sequence[str]) -> None:
-    """The plan and what became of it. `again` are the words that would apply it; none where it was applied."""
-    from cli.plans import plan_of, print_plan, print_warnings
-
-    print_warnings(answer)
+    print_warnings(answer, file)
     if "plan" in answer:
         print_plan(plan_of(answer))
-    name, version = shown(answer.get("application")), shown(answer.get("version"))
-    if again:
+    if answer.get("applied"):
+        name, version = shown(answer.get("application")), shown(answer.get("version"))
+        again = " (It was submitted before.)" if answer.get("replayed") else ""
+        say(f"Submitted {name} as version {version}.{again}")
+    if "plan" in answer and nothing_to_do(plan_of(answer)):
+        say("Nothing to do: all that the spec asks for is there.")
+    elif not answer.get("applied"):
+        flags = [f"--{name}" for name in ("prune", "strict") if asked[name]]
+        exactly = (*flags, "--plan-hash", shown(answer.get("plan_hash")))
         say("Nothing was written. To apply exactly this:")
-        say(clean(shlex.join([*again, "--plan-hash", shown(answer.get("plan_hash"))])))
-    else:
-        say(f"Submitted {name} as version {version}." + (" (It was submitted before.)" * bool(answer.get("replayed"))))
+        say(session.command("deploy", str(file), environment=as_text(asked["environment"]), more=exactly))
+
+
+def _tell_how_to_follow(session: Session, answer: JsonObject) -> None:
+    from cli.plans import nothing_to_do, plan_of
+
+    if "plan" in answer and nothing_to_do(plan_of(answer)):
+        return
+    environment = as_text(answer.get("environment"))
+    elsewhere = environment if environment != DEFAULT_ENVIRONMENT else ""
+    line = session.command("status", as_text(answer.get("application")), environment=elsewhere)
+    note(f"Follow it, or deploy with -w: {line}")
 
 
 def _watch(session: Session, answer: JsonObject) -> JsonObject:
@@ -94,19 +103,3 @@ def _watch(session: Session, answer: JsonObject) -> JsonObject:
         if found.get("status") != "active":
             note("Look closer: innominatus-ctl list-workflows --status failed, workflow logs ID, resource retry ID")
     return found
-
-
-def read_text(file: Path) -> str:
-    """A file's text, or standard input's for `-`. Raises Invalid with the reason."""
-    import sys
-
-    try:
-        raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise Invalid(f"`{file}` cannot be read: {error.strerror}.", code="unreadable_file") from error
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Invalid(
-            f"`{file}` is not text: byte {error.start + 1} is not UTF-8.", code="not_text", hint="Name a YAML file."
-        ) from error

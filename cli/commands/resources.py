@@ -75,7 +75,7 @@ def _print(found: JsonObject, *, reveal: bool) -> None:
             for other in others:
                 say(f"  {shown(other.get('id'))}  {shown(other.get('resource'))}  {shown(other.get('state'))}")
     if events := as_objects(found.get("transitions")):
-        say("\nnewest first")
+        say("\nhistory, newest first")
         for event in events:
             data = as_object(event.get("data"))
             what = f"{shown(event.get('kind'))} {shown(data.get('state'))}"
@@ -116,7 +116,7 @@ def _number(api: "Api", thing: str, app: str | None) -> int:
     known = list(api.every("/api/resources", {"app": app}))
     matching = [r for r in known if thing in (r.get("resource"), r.get("resource_name"))]
     if not matching:
-        names = [as_text(resource.get("resource_name")) for resource in known]
+        names = [as_text(resource.get(key)) for key in ("resource_name", "resource") for resource in known]
         raise NotFound("resource", thing, known=names, hint="" if names else "There are no resources.")
     if len(matching) > 1:
         choices = ", ".join(f"{shown(r.get('id'))} ({shown(r.get('resource'))})" for r in matching[:10])

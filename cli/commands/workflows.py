@@ -217,7 +217,7 @@ def _texts(params: list[str]) -> dict[str, str]:
 def _inputs(file: Path | None) -> JsonObject:
     if file is None:
         return {}
-    from cli.commands.deploy import read_text
+    from cli.files import read_text
     from engine.domain.yaml_source import load
 
     source = load(read_text(file), file=str(file))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from engine.domain.provider import ResourceType
 from engine.domain.reading import did_you_mean
+from engine.domain.spec import Place, nowhere
 from engine.domain.values import Json, JsonObject
 from engine.domain.yaml_source import Path, dotted, shortened
 from engine.errors import Problem
@@ -19,31 +21,38 @@ _WHOLE = frozenset({"enum", "const", "not", "anyOf", "oneOf", "if", "contains", 
 """Rules that judge a list or object as a whole: a placeholder anywhere inside leaves the verdict open."""
 
 
-def params_problems(kind: ResourceType, params: JsonObject) -> list[Problem]:
+def params_problems(kind: ResourceType, params: JsonObject, place: Place = nowhere) -> list[Problem]:
     """What is wrong with the params as written; paths are below `params`, no message holds a value.
 
     A text with a placeholder `${...}` is passed over: what it will be is not known yet. Defaults are not filled in.
+    `place` tells where a path of the params stands.
     """
     if kind.params_schema is None:
         return []
-    return list(_found(kind.params_schema, params))
+    return [_placed(path, problem, place) for path, problem in _found(kind.params_schema, params)]
 
 
-def _found(schema: JsonObject, params: JsonObject) -> Iterable[Problem]:
+def _placed(path: Path, problem: Problem, place: Place) -> Problem:
+    line, column = place(path)
+    return replace(problem, path=dotted(path), line=line, column=column)
+
+
+def _found(schema: JsonObject, params: JsonObject) -> Iterable[tuple[Path, Problem]]:
     validator: Any = cast("Any", Draft202012Validator)(schema, format_checker=FormatChecker())
     told: set[tuple[Path, str]] = set()
     try:
         for error in validator.iter_errors(params):
-            for problem in _told(error, params):
+            for path, problem in _told(error, params):
                 key = (tuple(error.absolute_path), problem.message)
                 if key not in told and len(told) < _MOST_PROBLEMS:
                     told.add(key)
-                    yield problem
+                    yield path, problem
     except RecursionError:
-        yield Problem("params_invalid", "", "The params are nested too deeply for their schema")
+        yield (), Problem("params_invalid", "", "The params are nested too deeply for their schema")
 
 
-def _told(error: Any, params: JsonObject) -> Iterable[Problem]:
+def _told(error: Any, params: JsonObject) -> Iterable[tuple[Path, Problem]]:
+    """Each problem with its path below the params, which it does not name itself."""
     path: Path = tuple(error.absolute_path)
     rule = str(error.validator)
     given = _at(params, path)
@@ -55,15 +64,15 @@ def _told(error: Any, params: JsonObject) -> Iterable[Problem]:
         for name in cast("JsonObject", error.instance):
             if name not in known and not any(re.search(pattern, name) for pattern in patterns):
                 fix = did_you_mean(name, known, noun="Params")
-                yield Problem("unknown_param", dotted((*path, name)), f"Unknown param `{shortened(name)}`", fix)
+                yield (*path, name), Problem("unknown_param", "", f"Unknown param `{shortened(name)}`", fix)
         return
     if rule == "required":
         for name in cast("list[str]", error.validator_value):
             if name not in error.instance:
-                yield Problem("missing_param", dotted(path), f"`{name}` is missing", f"Add `{name}`.")
+                yield path, Problem("missing_param", "", f"`{name}` is missing", f"Add `{name}`.")
         return
     name = dotted(path[-1:]) if path else "params"
-    yield Problem("params_invalid", dotted(path), f"`{name}` {_rule(rule, error.validator_value)}")
+    yield path, Problem("params_invalid", "", f"`{name}` {_rule(rule, error.validator_value)}")
 
 
 def _rule(rule: str, wanted: Json) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from engine.domain.plan import Action, PlanItem
 from engine.domain.provider import Operation, Provider, Registry, ResourceType
 from engine.domain.resource import Resource, ResourceKey
-from engine.domain.spec import Spec
+from engine.domain.spec import Place, Spec
 from engine.domain.values import ApplicationId, JsonObject
 from engine.errors import Problem
 
-ParamsCheck = Callable[[ResourceType, JsonObject], Sequence[Problem]]
+ParamsCheck = Callable[[ResourceType, JsonObject, Place], Sequence[Problem]]
 Fingerprint = Callable[[JsonObject], str]
 Recorded = Callable[[str], Provider | None]
 """From a digest to the provider as it was then, for what an inactive provider has made."""
@@ -57,7 +57,7 @@ class Question:
     partial: bool = False
     """True when `spec` is an addition: there is no workload in it, and what it leaves out is not gone."""
     recorded: Recorded = field(default=lambda _digest: None)
-    check_params: ParamsCheck = field(default=lambda _kind, _params: ())
+    check_params: ParamsCheck = field(default=lambda _kind, _params, _place: ())
     fingerprint: Fingerprint = field(default=lambda params: hashlib.sha256(canonical(params)).hexdigest())
 
 

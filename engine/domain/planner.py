@@ -122,28 +122,29 @@ def _declaration_problems(declaration: ResourceDeclaration, owner: Owner | None,
     if owner is None:
         close = question.registry.nearest_types(declaration.type)
         known = close or question.registry.type_names
-        return [
-            Problem(
-                "unknown_resource_type",
-                f"{path}.type",
-                f"no provider offers the resource type `{declaration.type}`",
-                f"{'the nearest types are' if close else 'known types are'} {quoted(known)}" if known else "",
-                line=declaration.line,
-            )
-        ]
+        message = f"no provider offers the resource type `{declaration.type}`"
+        fix = f"{'the nearest types are' if close else 'known types are'} {quoted(known)}" if known else ""
+        return [_problem("unknown_resource_type", declaration, message, fix, "type")]
     return [
-        replace(problem, path=f"{path}.params{'.' if problem.path else ''}{problem.path}", line=declaration.line)
-        for problem in question.check_params(owner[1], declaration.params)
+        replace(problem, path=f"{path}.params{'.' if problem.path else ''}{problem.path}")
+        for problem in question.check_params(
+            owner[1], declaration.params, lambda within: declaration.place(("params", *within))
+        )
     ]
 
 
+def _problem(code: str, declaration: ResourceDeclaration, message: str, fix: str, *within: str) -> Problem:
+    """An error in a declaration, or at the key `within` it, with its place in the document."""
+    line, column = declaration.place(within)
+    return Problem(code, ".".join(("resources", declaration.name, *within)), message, fix, line, column)
+
+
 def _twin_problem(declaration: ResourceDeclaration, other: ResourceDeclaration) -> Problem:
-    return Problem(
+    return _problem(
         "conflicting_declarations",
-        f"resources.{declaration.name}",
+        declaration,
         f"is the same resource as `resources.{other.name}` (type, class and id are equal) but its params differ",
         "give both the same params, or another `id`",
-        line=declaration.line,
     )
 
 
@@ -153,12 +154,11 @@ def _conflicts(want: _Desired, question: Question) -> list[Problem]:
     if current is None or current.resource.state is ResourceState.TERMINATED:
         return []
     return [
-        Problem(
+        _problem(
             "resource_conflict",
-            f"resources.{want.declaration.name}",
+            want.declaration,
             f"application `{other.application}` already has `{want.key}` with other params",
             f"use the params that `{other.application}` declares for `{other.name}`, or another `id`",
-            line=want.declaration.line,
         )
         for other in current.others(question.application)
         if other.params != want.declaration.params

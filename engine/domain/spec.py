@@ -1,9 +1,10 @@
 """A Score document, once read. Reading text into it is `spec_reader`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from engine.domain.values import Json, JsonObject
+from engine.domain.yaml_path import Path
 from engine.errors import Problem, Severity
 
 WORKLOAD = "workload"
@@ -11,10 +12,17 @@ WORKLOAD = "workload"
 DEFAULT_CLASS = "default"
 DEFAULT_ENVIRONMENT = "default"
 
+Place = Callable[[Path], tuple[int, int]]
+"""From a path to its line and column in a document; both are 0 where there is none."""
+
+
+def nowhere(_path: Path) -> tuple[int, int]:
+    return 0, 0
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceDeclaration:
-    """One entry of `resources`. `params` are as written: placeholders are not resolved."""
+    """One entry of `resources`. `params` are as written, placeholders unresolved. `place` takes paths below it."""
 
     name: str
     type: str
@@ -22,7 +30,7 @@ class ResourceDeclaration:
     id: str | None = None
     params: JsonObject = field(default_factory=dict[str, Json])
     metadata: JsonObject = field(default_factory=dict[str, Json])
-    line: int = 0
+    place: Place = field(default=nowhere, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

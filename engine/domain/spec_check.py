@@ -79,9 +79,7 @@ def _text(findings: Findings, rule: Text, value: Json, path: Path) -> None:
         _not_text(findings, rule, value, path)
         return
     if rule.words and value not in rule.words:
-        close = nearest(value[:_LONGEST_NAME], rule.words, most=1) or [
-            word for word in rule.words if word.lower() == value.lower()
-        ]
+        close = nearest(value[:_LONGEST_NAME], rule.words, most=1)
         fix = f"write `{close[0]}`" if close else f"write one of {quoted(rule.words)}"
         message = f"`{shortened(value)}` is not one of {quoted(rule.words)}"
         findings.error("invalid_value", path, message if len(rule.words) > 1 else f"must be {quoted(rule.words)}", fix)

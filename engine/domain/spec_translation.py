@@ -3,12 +3,14 @@
 import base64
 import binascii
 import re
+from functools import partial
 
 from engine.domain.spec import DEFAULT_CLASS, ResourceDeclaration, Spec
 from engine.domain.spec_check import Findings
 from engine.domain.spec_references import as_object
 from engine.domain.values import Json, JsonObject
 from engine.domain.yaml_path import Path, shortened
+from engine.domain.yaml_source import Source
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -149,8 +151,13 @@ def _resource(findings: Findings, name: str, value: JsonObject) -> ResourceDecla
         id=_word(value.get("id")),
         params=as_object(params),
         metadata=as_object(value.get("metadata")),
-        line=findings.source.place(path)[0],
+        place=partial(_place, findings.source, path, "params" if "params" in value else "properties"),
     )
+
+
+def _place(source: Source, resource: Path, params: str, within: Path) -> tuple[int, int]:
+    """Where `within` a resource stands; its params may be written under the dialect's name."""
+    return source.place((*resource, *(params if part == "params" else part for part in within[:1]), *within[1:]))
 
 
 def _environment(findings: Findings, value: Json) -> tuple[str | None, float | None]:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from engine.errors import Invalid, Problem
+from engine.errors import Invalid, Problem, quoted
+from engine.providers.nearby import paths_like
 
 MOST_FILES = 2_000
 MOST_BYTES = 32_000_000
@@ -30,7 +31,9 @@ class BundleFile:
 def read_folder(path: Path) -> dict[str, BundleFile]:
     """Every file below the folder by its path with `/`. Raises Invalid: no folder, too much, a link to the outside."""
     if not path.is_dir():
-        raise _invalid("no_folder", str(path), "There is no such folder", "Check the path.")
+        close = paths_like(path, Path.is_dir)
+        fix = f"Did you mean {quoted(close)}?" if close else "Check the path."
+        raise _invalid("no_folder", str(path), "There is no such folder", fix)
     root = path.resolve()
     found: dict[str, BundleFile] = {}
     size = 0

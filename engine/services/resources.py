@@ -96,9 +96,10 @@ def find(platform: Platform, name: str, *, application: str | None = None) -> Re
         return get(platform, ResourceId(int(name)))
     with platform.store.read() as tx:
         known = resources.listed(tx, application=application, limit=10_000)
-    matching = [resource for resource in known if name in {str(resource.key), resource.name, resource.key.id}]
+    names = {resource.id: (resource.name, str(resource.key), resource.key.id) for resource in known}
+    matching = [resource for resource in known if name in names[resource.id]]
     if not matching:
-        raise NotFound("resource", name, known=[resource.name for resource in known])
+        raise NotFound("resource", name, known=[one for called in names.values() for one in called])
     if len(matching) > 1:
         choices = ", ".join(f"{resource.id} ({resource.key})" for resource in matching[:10])
         raise Conflict(f"`{name}` names several resources.", code="ambiguous", hint=f"Use the number: {choices}.")

@@ -82,9 +82,12 @@ def test_every_problem_of_a_spec_comes_back_with_its_line(door: Door) -> None:
 
 
 def test_an_unknown_resource_type_names_the_nearest(door: Door) -> None:
-    answer = door.client.post("/api/applications", content=score("typo", db="databse"))
-    assert answer.status_code == 422
-    assert "database" in answer.text
+    source = score("typo", db="databse")
+    (told,) = problem(door.client.post("/api/applications", content=source), 422, "unknown_resource_type")["problems"]
+    assert told["path"] == "resources.db.type"
+    assert "`database`" in told["fix"]
+    line, column = int(told["line"]), int(told["column"])
+    assert source.splitlines()[line - 1][column - 1 :].startswith('"type": "databse"')
 
 
 def test_the_same_key_carries_a_submission_out_once(door: Door) -> None:

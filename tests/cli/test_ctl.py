@@ -153,6 +153,26 @@ def test_secret_outputs_are_masked_until_they_are_asked_for(served: Served) -> N
     assert "it's $HOME `x` 100%" in served.ctl("resource", number, "--reveal").out
 
 
+@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+def test_secret_variables_are_masked_until_they_are_asked_for_and_that_is_written_down(
+    served: Served, form: str
+) -> None:
+    name = f"masked-{form}"
+    served.submit(name)
+    masked = served.ctl("env", name, "-o", form)
+    assert masked.code == 0
+    assert f"{name}.db.test" in masked.out
+    assert "$HOME" not in masked.out
+    assert "***" in masked.out
+    assert ("--reveal" in masked.err) == (form == "table")
+    assert served.ctl("events", "--app", name, "--types", "variables").out == ""
+    assert "$HOME" in served.ctl("env", name, "--reveal", "-o", form).out
+    (fact,) = served.ctl("events", "--app", name, "--types", "variables", "-o", "json").json
+    assert (fact["kind"], fact["actor"], fact["data"]) == (
+        "variables.revealed", "api_key:token", {"variables": ["web.KEY"]},
+    )  # fmt: skip
+
+
 def test_a_name_that_several_resources_have_is_a_conflict_with_their_numbers(served: Served) -> None:
     served.submit("one")
     served.submit("two")
@@ -163,8 +183,8 @@ def test_a_name_that_several_resources_have_is_a_conflict_with_their_numbers(ser
 
 def test_a_shell_reads_the_environment_back_as_it_is(served: Served, tmp_path: Path) -> None:
     served.submit("shop")
-    done = served.ctl("env", "shop")
-    assert done.code == 0
+    done = served.ctl("env", "shop", "--reveal")
+    assert (done.code, done.err) == (0, "")
     (tmp_path / "env").write_text(done.out)
     read = subprocess.run(
         ["sh", "-c", '. ./env; printf "%s|%s" "$HOST" "$KEY"'],
@@ -175,7 +195,7 @@ def test_a_shell_reads_the_environment_back_as_it_is(served: Served, tmp_path: P
         env=clean_environment(),
     )
     assert read.stdout == "shop.db.test|it's $HOME `x` 100%"
-    assert served.ctl("env", "shop", "--container", "web").out == done.out
+    assert served.ctl("env", "shop", "--container", "web", "--reveal").out == done.out
     assert served.ctl("env", "shop", "--container", "wbe").code == 3
 
 

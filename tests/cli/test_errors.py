@@ -54,7 +54,7 @@ def test_a_stale_plan_says_for_machines_what_moved(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("no-such-command",), ("status",), ("list", "--nonsense"), ("workflow", "abc"), ("list", "--server")]
+    "words", [("no-such-command",), ("env",), ("list", "--nonsense"), ("workflow", "abc"), ("list", "--server")]
 )
 def test_wrong_usage_is_told_in_the_form_that_was_asked_for(words: tuple[str, ...]) -> None:
     done = call(ctl.main, "-o", "json", *words)

@@ -2,7 +2,9 @@
 
 import base64
 import os
+import shlex
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from engine.config import Settings
 from engine.errors import Conflict
 from engine.store import schema
 from tests.support import servers
-from tests.support.served import Done, Served, call
+from tests.support.served import Done, Served, call, start
 
 
 def local(command: str, data_dir: Path, *args: str) -> Done:
@@ -81,6 +83,29 @@ def test_nothing_is_purged_under_a_live_platform(served: Served) -> None:
     assert (done.code, "Stop it first" in done.err) == (4, True)
     assert kept.exists()
     shutil.rmtree(kept.parent)
+
+
+def test_a_platform_that_stops_says_which_servers_go_on_and_how_to_stop_them(tmp_path: Path, provider: Path) -> None:
+    platform = start(tmp_path / "data", INNOMINATUS_PROVIDERS=str(provider))
+    home = platform.data_dir / "providers" / "local-team"
+    home.mkdir(parents=True)
+    port = servers.start("valkey", home).port
+    try:
+        assert platform.stop() == 0
+        said = (tmp_path / "data.log").read_text()
+        assert f"go on: valkey (port {port})." in said
+        program, *words = shlex.split(said.splitlines()[-1].rpartition(": ")[2])
+        assert program == "innominatus"
+        assert "valkey  stopped" in call(server.main, *words).out
+    finally:
+        servers.purge(home)
+
+
+def test_a_platform_that_stops_and_leaves_no_server_says_nothing(tmp_path: Path, provider: Path) -> None:
+    platform = start(tmp_path / "data", INNOMINATUS_PROVIDERS=str(provider))
+    (platform.data_dir / "providers" / "local-team").mkdir(parents=True)
+    assert platform.stop(signal.SIGINT) == 0
+    assert "innominatus local" not in (tmp_path / "data.log").read_text()
 
 
 def test_engines_on_one_postgresql_share_a_data_directory_that_nobody_has_alone_meanwhile(tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ def test_the_dialect_is_translated() -> None:
     assert spec.environment == "development"
     assert spec.ttl == 86400
     assert spec.service == {"ports": {"http": {"port": 80, "protocol": "TCP"}}}
-    assert spec.resources == {"db": ResourceDeclaration("db", "postgres", params={"version": "15"}, line=25)}
+    assert spec.resources == {"db": ResourceDeclaration("db", "postgres", params={"version": "15"})}
+    assert spec.resources["db"].place(("params", "version")) == (28, 7)
     assert spec.containers["main"] == {
         "image": "nginx:1.27",
         "variables": {"DATABASE_HOST": "${resources.db.outputs.host}", "PORT": "8080", "DEBUG": "true"},
@@ -212,8 +213,8 @@ def test_the_full_example_is_read_whole_and_without_a_warning() -> None:
         id="shared.db",
         params={"version": "15"},
         metadata={"annotations": {"example.com/cost-center": "42"}},
-        line=68,
     )
+    assert parsed.spec.resources["db"].place(())[0] == 68
 
 
 def test_all_problems_are_reported_at_once_in_the_order_of_their_lines() -> None:

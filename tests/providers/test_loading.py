@@ -68,3 +68,13 @@ def test_config_of_a_step_is_judged_with_file_and_line(tmp_path: Path) -> None:
 def test_shipped_folders_are_found_through_the_package() -> None:
     assert all((folder / "provider.yaml").is_file() for folder in default_folders())
     assert [folder.name for folder in default_folders()] == sorted(folder.name for folder in default_folders())
+
+
+def test_a_folder_that_is_not_there_names_the_nearest_that_is(tmp_path: Path) -> None:
+    team = provider(tmp_path / "shop-team", "one", "postgres")
+    (tmp_path / "shop-teams").write_text("no folder")
+    for mistyped in (tmp_path / "shp-team", tmp_path.with_name(f"{tmp_path.name}x") / "shop-team"):
+        (told,) = load([mistyped]).problems
+        assert (told.file, told.fix) == (str(mistyped), f"Did you mean `{team}`?")
+    (lost,) = load([tmp_path / "0"]).problems
+    assert lost.fix == "Check the path."

@@ -90,7 +90,14 @@ def test_every_problem_of_a_spec_is_told_at_once_with_the_nearest_type(build: Bu
     told = {problem.path: problem for problem in refused.value.problems}
     assert "`database`" in told["resources.db.type"].fix
     assert {"resources.bad.params.size", "resources.bad.params.colour", "resources.other"} <= set(told)
-    assert all(problem.line for problem in told.values())
+    lines = source.splitlines()
+    for path, written in (
+        ("resources.db.type", '"type": "datbase"'),
+        ("resources.bad.params.size", '"size": 1000'),
+        ("resources.bad.params.colour", '"colour": "red"'),
+        ("resources.other", '"other":'),
+    ):
+        assert lines[told[path].line - 1][told[path].column - 1 :].startswith(written)
     assert house.row_counts()["applications"] == 0
 
 

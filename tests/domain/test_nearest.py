@@ -1,0 +1,19 @@
+"""The name that was meant."""
+
+import pytest
+
+from engine.errors import nearest
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("bd", "db"), ("DB", "db"), ("Db", "db"), ("cahce", "cache"), ("postgrs", "postgres"), ("shp.yaml", "shop.yaml")],
+)
+def test_a_slip_finds_the_name_that_was_meant(typed: str, meant: str) -> None:
+    assert nearest(typed, ["queue", meant, "z"])[0] == meant
+
+
+def test_what_looks_like_nothing_finds_nothing_and_nothing_is_named_twice() -> None:
+    assert nearest("xy", ["db", "cache"]) == []
+    assert nearest("bd", ["db", "db", "bd2"]) == ["db", "bd2"]
+    assert nearest("bd", ["db", "bd2"], most=1) == ["db"]
