@@ -162,7 +162,7 @@ def _request(store: Store, new: NewExecution, count: int, nudge: Callable[[int],
 
 def _drain(store: Store, wanted: int) -> None:
     """Wait until nothing is queued or running, then see that every one has succeeded."""
-    unfinished = sa.select(sa.exists().where(table.c.ready_at.is_not(None)))
+    unfinished = sa.text("SELECT EXISTS (SELECT 1 FROM executions WHERE ready_at IS NOT NULL)")
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         with store.read() as tx:
@@ -170,5 +170,5 @@ def _drain(store: Store, wanted: int) -> None:
                 if executions.counts(tx).get(ExecutionState.SUCCEEDED, 0) != wanted:
                     raise RuntimeError("not every execution has succeeded")
                 return
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise TimeoutError(f"the executions did not end within {_PATIENCE:.0f} s")
