@@ -157,7 +157,7 @@ def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:
 
 
 _BY_KEYS_CONNECTIONS = 4
-_OTHER_WAYS = ("enable_seqscan", "enable_mergejoin", "enable_hashjoin")
+_OTHER_WAYS = ("enable_seqscan", "enable_bitmapscan", "enable_mergejoin", "enable_hashjoin")
 _FRESH_SECONDS = 1.0
 
 

@@ -118,10 +118,14 @@ WITH given AS MATERIALIZED (
     worker = CASE WHEN g.state IS NULL THEN executions.worker END
   FROM given g
   WHERE executions.id = ANY(%(ids)s) AND executions.id = g.id AND executions.fence = g.fence
-    AND executions.state = 'running' AND executions.sequence = g.sequence - 1
+    AND executions.state IS NOT DISTINCT FROM 'running' AND executions.sequence = g.sequence - 1
   RETURNING executions.id
 )"""
-"""The ids stand twice: as an array they are looked up in the index, in their order, however large the table is."""
+"""The ids stand twice: as an array they are looked up in the index, in their order, however large the table is.
+
+It has to be this index: by that of what is running the rows would be locked in another order than the heartbeat does,
+and the two would wait for each other in a circle. What is written with DISTINCT FROM finds no partial index.
+"""
 _OURS = "(execution_id IN (SELECT id FROM advanced)) IS TRUE"
 """`IS TRUE` makes it a look-up in a hash table. As a join it would be a loop in a loop: the planner expects one row."""
 _BEGIN = f""", begun AS (

@@ -1,5 +1,6 @@
 """No hot query reads the history: 20,000 executions that are over, and what is asked a thousand times a second."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -233,6 +234,13 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
 }
 
 
+def empty(store: Store) -> None:
+    with store.begin() as tx:
+        for table in reversed(tables.metadata.sorted_tables):
+            how = f"TRUNCATE {table.name} CASCADE" if tx.postgresql else f"DELETE FROM {table.name}"
+            tx.connection.execute(sa.text(how))
+
+
 def asked(store: Store, calls: Mapping[str, Callable[[Transaction], object]]) -> dict[str, list[Sent]]:
     """The statements of each call. One that asks the database nothing proves nothing."""
     sent = {name: sent_by(store, call) for name, call in calls.items()}
@@ -265,12 +273,21 @@ def test_what_the_engine_means_to_do_while_the_tables_are_empty_is_right_with_a_
     """A connection plans a statement once and keeps to it, long after the first execution."""
     fill(store)
     sent = asked(store.by_keys, BY_ENGINE)
-    with store.begin() as tx:
-        for table in reversed(tables.metadata.sorted_tables):
-            empty = f"TRUNCATE {table.name} CASCADE" if tx.postgresql else f"DELETE FROM {table.name}"
-            tx.connection.execute(sa.text(empty))
+    empty(store)
     wrong = readers(store.by_keys, sent)
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_journal_and_the_heartbeat_lock_in_the_order_of_ids(store: Store) -> None:
+    """In another order they would wait for each other, until the database ends one of them."""
+    fill(store)
+    called = {name: BY_ENGINE[name] for name in ("journal", "claims.extend_leases")}
+    sent = [one for statements in asked(store.by_keys, called).values() for one in statements]
+    locking = [one for one in sent if re.search(r"UPDATE executions|FOR UPDATE", one.text)]
+    empty(store)
+    for one in locking[:2] if store.engine.dialect.name == "postgresql" else ():
+        assert "Index Scan using pk_executions on executions" in plan(store.by_keys, one)
+    assert len(locking) > 1
 
 
 def test_no_hot_query_is_put_together_anew_each_time(store: Store) -> None:
