@@ -133,23 +133,28 @@ class Claimer:
         """Claim for the threads whose executions are ending in `tx`; `give` makes them known once it is committed.
 
         Where many end in a short time, as many are claimed at once; where they take long, no more than have ended.
+        Where nothing more was ready when last asked, those that end do not wait for the question.
         """
         now = time.monotonic()
         with self._lock:
             self._ends.append((now, ended))
             while now - self._ends[0][0] > _PACE_SECONDS:
                 self._ends.popleft()
-            if self._closed or len(self._waiting) >= ended:
+            if self._closed or len(self._waiting) >= ended or not self._hope:
                 return []
             limit = min(sum(count for _, count in self._ends), self._threads) - len(self._waiting)
             busy = list(self._held)
         return self._claimed(tx, limit, busy) if limit > 0 else []
 
     def give(self, taken: Sequence[Held]) -> None:
-        """The claims of `take` are ours: threads find them at their next turn."""
+        """The claims of `take` are ours: threads find them at their next turn.
+
+        What has ended may have been all that kept others of its application waiting.
+        """
         with self._lock:
             self._waiting.extend(taken)
             self._held.update({held.claim.execution.id: held for held in taken})
+            self._hope = True
 
     def done(self, held: Held) -> None:
         """The run of a claim has come to rest."""

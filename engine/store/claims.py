@@ -58,7 +58,10 @@ def claim(
         if len(chosen) < limit and (again or (taken[row.fair_key] <= cap and room > 0)):
             chosen[row.id] = row.state
             room -= not again
-    return _take(tx, chosen, worker=worker, lease=lease) if chosen else []
+    if not chosen:
+        return []
+    tx.knows(found[0].now)
+    return _take(tx, chosen, worker=worker, lease=lease)
 
 
 def _room(tx: Transaction, most: int) -> int:
@@ -91,9 +94,8 @@ def candidates(
         if tx.postgresql:
             part = part.with_for_update(skip_locked=True)
         first = part.cte(f"part{number}")
-        parts.append(
-            sa.select(first, _RUNNING.c.running).join(_RUNNING, _RUNNING.c.fair_key == first.c.fair_key, isouter=True)
-        )
+        part = sa.select(first, _RUNNING.c.running, now.label("now"))
+        parts.append(part.join(_RUNNING, _RUNNING.c.fair_key == first.c.fair_key, isouter=True))
     return sa.union_all(*parts)
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from engine.store.database import Transaction
 from engine.store.tables import EXECUTION_PENDING, executions, fair_queues
+from engine.store.types import UtcDateTime, database_now
 from engine.store.upsert import insert
 
 _NEXT = sa.select(sa.func.min(executions.c.fair_tag)).where(EXECUTION_PENDING)
@@ -22,5 +23,7 @@ def take_tags(tx: Transaction, key: str, count: int) -> float:
     behind = fair_queues.c.last_tag + count < row.excluded.last_tag
     tag = sa.case((behind, row.excluded.last_tag), else_=fair_queues.c.last_tag + count)
     statement = row.on_conflict_do_update(index_elements=["key"], set_={"last_tag": tag})
-    last: float = tx.connection.execute(statement.returning(fair_queues.c.last_tag)).scalar_one()
+    now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
+    last, moment = tx.connection.execute(statement.returning(fair_queues.c.last_tag, now)).one()
+    tx.knows(moment)
     return last - count + 1

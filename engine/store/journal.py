@@ -31,7 +31,7 @@ class Refill(Protocol[Held]):
         ...
 
     def give(self, taken: Sequence[Held]) -> None:
-        """The transaction is committed: the claims are ours."""
+        """The transaction is committed: the claims, if any, are ours."""
         ...
 
 
@@ -145,7 +145,7 @@ class Journal(Generic[Held]):
             applied = apply_records(tx, records, choose=self._choose)
             if applied.ended:
                 fresh = self._refill.take(tx, applied.ended)
-        if fresh:
+        if applied.ended:
             self._refill.give(fresh)
         return applied
 
