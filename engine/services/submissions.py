@@ -122,9 +122,11 @@ def _applied(tx: Transaction, platform: Platform, actor: Actor, wish: _Wish) -> 
     version = applications.add_spec(tx, application.id, wish.source, digest=digest, actor=str(actor)).version
     ids = apply_plan(tx, application, plan, current, actor=actor, spec_version=version)
     told: dict[str, str | int] = {"version": version, "plan": plan.hash, "summary": plan.summary}
-    if (ttl := wish.spec.ttl) is not None:
-        told["expires_at"] = (tx.now + timedelta(seconds=ttl)).isoformat(timespec="milliseconds")
-    applications.set_expiry(tx, application.id, None if ttl is None else tx.now + timedelta(seconds=ttl))
+    expires_at = None if wish.spec.ttl is None else tx.now + timedelta(seconds=wish.spec.ttl)
+    if expires_at is not None:
+        told["expires_at"] = expires_at.isoformat(timespec="milliseconds")
+    if expires_at != application.expires_at:
+        applications.set_expiry(tx, application.id, expires_at)
     events.record(tx, [application_event(application, "spec.submitted", actor, **told)])
     return Submission(
         application.name,

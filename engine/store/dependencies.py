@@ -1,10 +1,12 @@
 """Which resource waits for which. An edge points from the dependant to what it depends on."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from engine.domain.values import ResourceId
+from engine.store.among import among
 from engine.store.bulk import insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import resource_dependencies as edges
@@ -72,6 +74,26 @@ def _leads_to(below: Mapping[ResourceId, Collection[ResourceId]], start: Resourc
                 seen.add(target)
                 left.append(target)
     return False
+
+
+class Edge(NamedTuple):
+    """One resource depends on another."""
+
+    dependant: ResourceId
+    target: ResourceId
+    unmet: bool
+    stale: bool
+
+
+def around(tx: Transaction, ids: Collection[ResourceId]) -> list[Edge]:
+    """Every edge that starts or ends in `ids`, stale ones included; one between two of them comes twice."""
+    columns = (edges.c.resource_id, edges.c.depends_on_id, edges.c.unmet, edges.c.stale)
+    found: list[Edge] = []
+    for chunk in _chunks(ids):
+        ends = (sa.select(*columns).where(among(tx, end, chunk)) for end in columns[:2])
+        rows = tx.connection.execute(sa.union_all(*ends))
+        found += [Edge(ResourceId(a), ResourceId(b), unmet, stale) for a, b, unmet, stale in rows]
+    return found
 
 
 def dependants(

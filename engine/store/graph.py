@@ -1,6 +1,6 @@
 """The graph: nodes before edges, each with the time from and to which it held."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -13,10 +13,10 @@ from engine.store.tables import graph_edges, graph_nodes
 NodeRef = tuple[NodeKind, str]
 
 
-def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str]) -> dict[NodeRef, int]:
-    """The ids of the nodes (kind, ref) → name that hold now; the missing ones are made."""
+def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str], *, new: Collection[NodeKind] = ()) -> dict[NodeRef, int]:
+    """The ids of the nodes (kind, ref) → name that hold now; those missing are made, and all of a `new` kind."""
     ids: dict[NodeRef, int] = {}
-    asked = sorted((kind.value, ref) for kind, ref in wanted)
+    asked = sorted((kind.value, ref) for kind, ref in wanted if kind not in new)
     for start in range(0, len(asked), 500):
         refs: dict[str, list[str]] = {}
         for kind, ref in asked[start : start + 500]:
@@ -35,11 +35,13 @@ def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str]) -> dict[NodeRef, i
     return ids
 
 
-def put_edges(tx: Transaction, wanted: Iterable[tuple[int, EdgeKind, int]]) -> None:
-    """Make the edges (source, kind, target) that do not hold yet."""
+def put_edges(
+    tx: Transaction, wanted: Iterable[tuple[int, EdgeKind, int]], *, new: Container[int] = frozenset()
+) -> None:
+    """Make the edges (source, kind, target) that do not hold yet. Nodes in `new` have none."""
     asked = sorted(set(wanted), key=lambda edge: (edge[0], edge[1].value, edge[2]))
     have: set[tuple[int, str, int]] = set()
-    sources = sorted({edge[0] for edge in asked})
+    sources = sorted({edge[0] for edge in asked if edge[0] not in new and edge[2] not in new})
     for start in range(0, len(sources), 500):
         query = sa.select(graph_edges.c.source_id, graph_edges.c.kind, graph_edges.c.target_id).where(
             graph_edges.c.source_id.in_(sources[start : start + 500]), graph_edges.c.valid_to.is_(None)

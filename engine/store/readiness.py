@@ -41,7 +41,7 @@ def start_ready(
     resources.save(tx, final)
     locked.update({resource.id: resource for resource in final})
     events.record(tx, [state_event(resource, actor) for resource in final])
-    _draw(tx, final)
+    _draw(tx, final, begun_before={resource.id for resource in ready if resource.execution_id is not None})
     return ids
 
 
@@ -78,17 +78,17 @@ def state_event(resource: Resource, actor: str) -> Event:
     )
 
 
-def _draw(tx: Transaction, started: Sequence[Resource]) -> None:
+def _draw(tx: Transaction, started: Sequence[Resource], *, begun_before: Collection[ResourceId]) -> None:
     """The newest run of each resource takes the place of the one before in the graph."""
     wanted = {(NodeKind.RESOURCE, str(resource.id)): str(resource.key) for resource in started}
     wanted |= {(NodeKind.PROVIDER, resource.provider): resource.provider for resource in started}
     wanted |= {(NodeKind.WORKFLOW, str(r.execution_id)): r.workflow for r in started}
-    ids = graph.put_nodes(tx, wanted)
-    resource_nodes = [ids[NodeKind.RESOURCE, str(resource.id)] for resource in started]
-    graph.end_edges(tx, targets=resource_nodes, kinds=[EdgeKind.PROVISIONS])
+    ids = graph.put_nodes(tx, wanted, new={NodeKind.WORKFLOW})
+    earlier = [ids[NodeKind.RESOURCE, str(resource.id)] for resource in started if resource.id in begun_before]
+    graph.end_edges(tx, targets=earlier, kinds=[EdgeKind.PROVISIONS])
     edges: list[tuple[int, EdgeKind, int]] = []
     for resource in started:
         workflow = ids[NodeKind.WORKFLOW, str(resource.execution_id)]
         edges.append((workflow, EdgeKind.PROVISIONS, ids[NodeKind.RESOURCE, str(resource.id)]))
         edges.append((ids[NodeKind.PROVIDER, resource.provider], EdgeKind.EXECUTES, workflow))
-    graph.put_edges(tx, edges)
+    graph.put_edges(tx, edges, new={node for (kind, _), node in ids.items() if kind is NodeKind.WORKFLOW})

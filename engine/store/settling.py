@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engine.domain.execution import WaitKind
 from engine.domain.graph import NodeKind
 from engine.domain.provider import Operation
 from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle
@@ -12,6 +11,7 @@ from engine.domain.runs import Execution
 from engine.domain.values import SYSTEM, ApplicationId, ResourceId
 from engine.store import dependencies, events, graph, resources, steps
 from engine.store.database import Transaction
+from engine.store.dependencies import Edge
 from engine.store.readiness import start_ready, state_event
 
 _ACTOR = str(SYSTEM)
@@ -44,15 +44,16 @@ def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -
     """Move the resources of ended runs and start what became ready; returns how many executions are ready by it."""
     runs = [(rid, run) for run in ended if (rid := run.execution.resource_id) is not None]
     own = {rid for rid, _ in runs}
-    locked = _lock_reach(tx, own, {rid for rid, run in runs if run.end.outcome != "succeeded"})
+    locked, edges = _lock_reach(tx, own, {rid for rid, run in runs if run.end.outcome != "succeeded"})
     before = dict(locked)
     for rid, run in sorted(runs, key=lambda pair: pair[1].execution.id):  # a health check may end with an operation
         if locked[rid].execution_id == run.execution.id or run.end.operation is Operation.READ:
             locked[rid] = _settled(locked[rid], run.end, choose)
     moved = [rid for rid in own if locked[rid] != before[rid]]
-    candidates = own | _after_success(tx, locked, before, moved, choose=choose)
+    candidates = own | _after_success(tx, locked, before, moved, edges, choose=choose)
     stuck = {rid for rid in moved if _in_the_way(locked[rid])}
-    stuck |= {b for _, b in dependencies.dependencies(tx, own) if _in_the_way(locked[b])}
+    if any(edge.dependant in own and _in_the_way(locked[edge.target]) for edge in edges):
+        stuck |= {b for _, b in dependencies.dependencies(tx, own) if _in_the_way(locked[b])}
     _after_failure(tx, locked, sorted(stuck))
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
     events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
@@ -62,7 +63,7 @@ def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -
 
 def settle_orphans(tx: Transaction, orphans: Collection[ResourceId]) -> int:
     """Fail those of `orphans` that are still under way, as at the end of a failed run. Returns how many failed."""
-    locked = _lock_reach(tx, orphans, orphans)
+    locked, _ = _lock_reach(tx, orphans, orphans)
     before = dict(locked)
     failed = [rid for rid in sorted(orphans) if locked[rid].in_progress]
     for rid in failed:
@@ -78,15 +79,19 @@ def settle_orphans(tx: Transaction, orphans: Collection[ResourceId]) -> int:
 
 def _lock_reach(
     tx: Transaction, own: Collection[ResourceId], failing: Collection[ResourceId]
-) -> dict[ResourceId, Resource]:
-    """Lock `own` and all that their end may touch. A submission that was first may have added to it while we waited."""
+) -> tuple[dict[ResourceId, Resource], list[Edge]]:
+    """Lock `own` and all that their end may touch; also the edges at `own`, which nobody changes from now on.
+
+    A submission that was first may have added to it while we waited.
+    """
     locked: dict[ResourceId, Resource] = {}
     while True:
-        reach = set(own) | {a for a, _ in dependencies.dependants(tx, own)}
-        reach |= {b for _, b in dependencies.dependencies(tx, own)}
+        edges = dependencies.around(tx, own)
+        reach = set(own) | {edge.dependant for edge in edges if edge.target in own and not edge.stale}
+        reach |= {edge.target for edge in edges if edge.dependant in own}
         reach |= dependencies.closure_of_dependants(tx, failing) if failing else set()
         if not reach - set(locked):
-            return locked
+            return locked, edges
         locked |= resources.lock(tx, reach - set(locked))
 
 
@@ -94,15 +99,14 @@ def settle_resolved(
     tx: Transaction, resource_id: ResourceId, as_state: ResourceState, *, choose: Choose, actor: str
 ) -> int:
     """A person says what became of a failed resource; what waited for it goes on. Returns how many started."""
-    reach = {resource_id} | {a for a, _ in dependencies.dependants(tx, [resource_id])}
-    reach |= {b for _, b in dependencies.dependencies(tx, [resource_id])}
-    locked = resources.lock(tx, reach)
+    edges = dependencies.around(tx, [resource_id])
+    locked = resources.lock(tx, {resource_id, *(end for edge in edges for end in edge[:2])})
     before = dict(locked)
     locked[resource_id] = resolve(locked[resource_id], as_state=as_state)
     resources.save(tx, [locked[resource_id]])
     unblock(tx, locked, [resource_id], actor=actor)
     before = {**locked, resource_id: before[resource_id]}
-    candidates = _after_success(tx, locked, before, [resource_id], choose=choose)
+    candidates = _after_success(tx, locked, before, [resource_id], edges, choose=choose)
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before.get(rid)])
     events.record(tx, [state_event(locked[rid], actor) for rid in sorted(locked) if _state_moved(locked, before, rid)])
     started = start_ready(tx, locked, candidates & set(locked), actor=actor)
@@ -154,6 +158,7 @@ def _after_success(
     locked: dict[ResourceId, Resource],
     before: dict[ResourceId, Resource],
     moved: Collection[ResourceId],
+    edges: Collection[Edge],
     *,
     choose: Choose,
 ) -> set[ResourceId]:
@@ -163,10 +168,10 @@ def _after_success(
     changed = [rid for rid in moved if _outputs_changed(before[rid], locked[rid])]
     if not done and not gone and not changed:
         return set()
-    freed = dependencies.drop_stale(tx, done)
-    edges = dependencies.dependants(tx, done)
-    dependencies.mark_met(tx, done)
-    _renew_dependants(tx, locked, before, [dependant for dependant, _ in dependencies.dependants(tx, changed)], choose)
+    freed = dependencies.drop_stale(tx, {edge.dependant for edge in edges if edge.stale}.intersection(done))
+    dependencies.mark_met(tx, {edge.target for edge in edges if edge.unmet}.intersection(done))
+    needing = [edge for edge in dict.fromkeys(edges) if not edge.stale]
+    _renew_dependants(tx, locked, before, [edge.dependant for edge in needing if edge.target in changed], choose)
     freed |= dependencies.drop_from(tx, gone)
     forget(tx, [locked[rid] for rid in gone])
     victims = resources.blocked_by(tx, [*done, *gone])
@@ -175,7 +180,7 @@ def _after_success(
     before.update(late)
     _free(tx, locked, victims)
     before.update({rid: resource for rid, resource in locked.items() if rid not in before})
-    return {dependant for dependant, _ in edges} | freed | victims
+    return {edge.dependant for edge in needing if edge.target in done} | freed | victims
 
 
 def _outputs_changed(before: Resource, after: Resource) -> bool:
@@ -308,11 +313,7 @@ def forget(tx: Transaction, gone: Sequence[Resource]) -> None:
 def _wake(tx: Transaction, changed: Sequence[Resource]) -> int:
     """Wake the executions that wait for these resources or for applications that refer to them."""
     over = [r for r in changed if r.settled or r.state in _OVER or r.blocked_by is not None]
-    waited_for = {resource.application_id for resource in over}
-    referring = resources.references(tx, [resource.id for resource in over])
-    waited_for |= {reference.application_id for found in referring.values() for reference in found}
-    woken = steps.wake(tx, WaitKind.RESOURCE, [resource.id for resource in over])
-    return woken + steps.wake(tx, WaitKind.APPLICATION, waited_for)
+    return steps.wake_for_resources(tx, {resource.id: resource.application_id for resource in over})
 
 
 _OVER = frozenset({ResourceState.FAILED, ResourceState.BLOCKED, ResourceState.TERMINATED})

@@ -1,6 +1,6 @@
 """Step runs, and what the waiting ones wait for."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from engine.domain.execution import FINAL, ExecutionState, StepState, WaitKind
 from engine.domain.resource import AWAITS_TURN, IN_PROGRESS, PROVISIONED, ResourceState
 from engine.domain.runs import Outputs, StepRun
-from engine.domain.values import ExecutionId
+from engine.domain.values import ApplicationId, ExecutionId, ResourceId
 from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.sealed_outputs import seal, unseal
@@ -100,21 +100,41 @@ def _unsealed(row: Any) -> StepRun:
 def wake(tx: Transaction, kind: WaitKind, refs: Iterable[int]) -> int:
     """Make ready the executions that wait for one of `refs`; returns how many."""
     wanted = sorted(set(refs))
+    return sum(_wake(tx, _waiting_for(tx, kind, wanted[start : start + 500])) for start in range(0, len(wanted), 500))
+
+
+def wake_for_resources(tx: Transaction, owners: Mapping[ResourceId, ApplicationId]) -> int:
+    """Make ready what waits for these resources, for the applications that own them, or for those that refer to them.
+
+    Returns how many executions.
+    """
+    wanted = sorted(owners)
     woken = 0
     for start in range(0, len(wanted), 500):
-        waiting = sa.select(step_runs.c.execution_id).where(
+        ids = wanted[start : start + 500]
+        referring = sa.select(step_runs.c.execution_id).where(
             STEP_WAITING,
-            step_runs.c.wait_kind == kind.value,
-            among(tx, step_runs.c.wait_ref, wanted[start : start + 500]),
+            step_runs.c.wait_kind == WaitKind.APPLICATION.value,
+            step_runs.c.wait_ref == resource_references.c.application_id,
+            among(tx, resource_references.c.resource_id, ids),
         )
-        ids = sorted(set(tx.connection.execute(waiting).scalars()))
-        if ids:
-            woken += tx.connection.execute(
-                sa.update(executions)
-                .where(executions.c.id.in_(ids), executions.c.state == ExecutionState.WAITING.value)
-                .values(ready_at=tx.now)
-            ).rowcount
+        owned = _waiting_for(tx, WaitKind.APPLICATION, sorted({owners[resource_id] for resource_id in ids}))
+        woken += _wake(tx, sa.union_all(_waiting_for(tx, WaitKind.RESOURCE, ids), owned, referring))
     return woken
+
+
+def _waiting_for(tx: Transaction, kind: WaitKind, refs: Collection[int]) -> sa.Select[tuple[int]]:
+    return sa.select(step_runs.c.execution_id).where(
+        STEP_WAITING, step_runs.c.wait_kind == kind.value, among(tx, step_runs.c.wait_ref, refs)
+    )
+
+
+def _wake(tx: Transaction, waiting: sa.Select[tuple[int]] | sa.CompoundSelect[tuple[int]]) -> int:
+    ids = sorted(set(tx.connection.execute(waiting).scalars()))
+    if not ids:
+        return 0
+    asleep = sa.and_(executions.c.id.in_(ids), executions.c.state == ExecutionState.WAITING.value)
+    return tx.connection.execute(sa.update(executions).where(asleep).values(ready_at=tx.now)).rowcount
 
 
 def wake_person(tx: Transaction, execution_id: ExecutionId, step: str) -> bool:
