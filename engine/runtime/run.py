@@ -1,9 +1,7 @@
 """Carries one claimed execution from where it is to its next rest: its end, a wait, or the loss of its lease."""
 
 import contextlib
-import queue
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +13,8 @@ from engine.domain.runs import Claim, Execution
 from engine.domain.workflow import Step, When, Workflow
 from engine.errors import InnominatusError, Internal, Invalid
 from engine.runtime import waits
-from engine.runtime.attempt import Attempt, Failed, Outcome, Stopped, Succeeded, Suspended, add_masks, perform
+from engine.runtime.at_work import AtWork
+from engine.runtime.attempt import Attempt, Failed, Outcome, Stopped, Succeeded, Suspended, add_masks
 from engine.runtime.bench import Bench
 from engine.runtime.cancellation import StopReason, Token
 from engine.runtime.context import LiveLog
@@ -44,7 +43,6 @@ from engine.store.records import (
 )
 
 logger = structlog.get_logger()
-_MOST_PARALLEL = 8
 _MOST_UNWRITTEN = 200
 _DATABASE_PAUSE_SECONDS = 0.5
 _MAY_HOLD = frozenset({StopReason.STOPPING, StopReason.LEASE_LOST})
@@ -60,9 +58,7 @@ class Run:
         self._execution = claim.execution
         self._token = token
         self._masker = Masker()
-        self._at_work = 0
-        self._results: queue.SimpleQueue[tuple[Step, Attempt, Outcome]] = queue.SimpleQueue()
-        self._pool: ThreadPoolExecutor | None = None
+        self._at_work = AtWork(bench, claim.execution, token)
         self._progress = Progress(claim.execution, Workflow(claim.execution.workflow, ()))
         self._ledger = Ledger(claim.execution, token)
         self._rests = Rests(self._progress, self._ledger, bench.requests, self._masker)
@@ -93,8 +89,7 @@ class Run:
             yield from self._break_off(error)
             return False
         finally:
-            if self._pool is not None:
-                self._pool.shutdown(wait=True)
+            self._at_work.close()
 
     def _let_go(self, error: DatabaseAway) -> Writing:
         """The database is away: keep what is at work, begin nothing; whoever finds the lease over goes on."""
@@ -182,9 +177,9 @@ class Run:
             if self._ledger.pending and not self._only_computes(starting):
                 yield from self._ledger.write()
             for step, attempt in starting:
-                self._launch(step, attempt, inline=alone or registry.is_instant(step.type))
+                self._at_work.launch(step, attempt, inline=alone or registry.is_instant(step.type))
             if self._at_work:
-                self._take_in(*self._next_result())
+                self._take_in(*self._at_work.next())
 
     def _only_computes(self, starting: Sequence[tuple[Step, Attempt]]) -> bool:
         """Whether all that is at work next has no effect: then its start and its end go on record together.
@@ -193,12 +188,6 @@ class Run:
         """
         pure = bool(starting) and all(registry.is_pure(step.type) for step, _ in starting)
         return pure and not self._at_work and len(self._ledger.pending) < _MOST_UNWRITTEN
-
-    def _next_result(self) -> tuple[Step, Attempt, Outcome]:
-        with contextlib.suppress(queue.Empty):
-            return self._results.get_nowait()
-        with self._bench.aside():
-            return self._results.get()
 
     def _heed_token(self) -> Writing:
         """When the process is about to stop, take in what is at work and begin nothing; leave when the token is set."""
@@ -211,7 +200,7 @@ class Run:
 
     def _take_in_all(self) -> None:
         while self._at_work:
-            self._take_in(*self._next_result())
+            self._take_in(*self._at_work.next())
 
     def _advance(self) -> Advance:
         progress = self._progress
@@ -301,33 +290,7 @@ class Run:
         with self._bench.aside(), self._bench.store.read() as tx:
             return leavings.artifacts_of(tx, self._execution.id)
 
-    def _launch(self, step: Step, attempt: Attempt, *, inline: bool) -> None:
-        self._at_work += 1
-        if inline:
-            self._results.put((step, attempt, self._perform(attempt, aside=True)))
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_MOST_PARALLEL, thread_name_prefix=f"execution-{self._execution.id}")
-        self._pool.submit(lambda: self._results.put((step, attempt, self._perform(attempt, aside=False))))
-
-    def _perform(self, attempt: Attempt, *, aside: bool) -> Outcome:
-        """`aside` when it is the coordinating thread that performs a step which may take its time."""
-        if self._token.cancelled:
-            return Stopped(begun=False)
-        if registry.is_instant(attempt.step.type):
-            return perform(attempt, self._bench.workshop)
-        with self._bench.aside() if aside else contextlib.nullcontext():
-            return self._perform_with_log(attempt)
-
-    def _perform_with_log(self, attempt: Attempt) -> Outcome:
-        end = self._bench.live_logs(self._execution.id, self._execution.fence, attempt.log)
-        try:
-            return perform(attempt, self._bench.workshop)
-        finally:
-            end()
-
     def _take_in(self, step: Step, attempt: Attempt, outcome: Outcome) -> None:
-        self._at_work -= 1
         if self._token.cancelled:
             self._stopped(step, attempt, outcome)
             return
@@ -389,8 +352,8 @@ class Run:
             return
         yield from self._ledger.write()
         for step, attempt in launches:
-            self._launch(step, attempt, inline=len(launches) == 1)
-        self._take_in(*self._next_result())
+            self._at_work.launch(step, attempt, inline=len(launches) == 1)
+        self._take_in(*self._at_work.next())
 
 
 def _told(error: Exception) -> tuple[str, str]:
