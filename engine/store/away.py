@@ -21,9 +21,13 @@ class Moment(Enum):
         "The database cannot take this now.",
         "Nothing was changed. See that it can be reached and its disk has room, then send it again.",
     )
+    COMMITTING = (
+        "It is not known whether this was done: the database was asked to keep it, and did not answer.",
+        "Send it again with the same idempotency key, or look at the status first when it had none.",
+    )
 
 
-_OUTCOMES: Final = {Moment.WRITING: "nothing_changed"}
+_OUTCOMES: Final = {Moment.WRITING: "nothing_changed", Moment.COMMITTING: "unknown"}
 
 
 class DatabaseAway(Unavailable):
@@ -55,7 +59,7 @@ DatabaseFailure = (DatabaseAway, DBAPIError)
 
 
 class InOurWords:
-    """What fails in the block because the database is away raises DatabaseAway."""
+    """What fails in the block because the database is away raises DatabaseAway; `moment` says how far it had come."""
 
     __slots__ = ("moment",)
 
@@ -76,12 +80,15 @@ _IN_THE_WAY: Final = frozenset({"40P01", "40001"})
 """A deadlock, a serialization failure."""
 _TOO_MUCH: Final = "54"
 """The class of program limits: they would be exceeded again and again."""
+_CUT_OFF: Final = ("08", "57", "40003")
+"""Connection failures, interventions, an outcome that the server itself does not know."""
+_REFUSALS: Final = ("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_READONLY")
 
 
 def _told(error: DBAPIError | NoneFree, moment: Moment) -> DatabaseAway | None:
     """None for what is the fault of the data or of the statement."""
     if isinstance(error, NoneFree):  # no connection became free in time, so nothing has begun
-        return DatabaseAway(error, moment)
+        return DatabaseAway(error, Moment.READING if moment is Moment.READING else Moment.WRITING)
     driver = error.orig if isinstance(error.orig, Exception) else error
     state = sqlstate(error)
     if state in _IN_THE_WAY:
@@ -89,7 +96,15 @@ def _told(error: DBAPIError | NoneFree, moment: Moment) -> DatabaseAway | None:
     passing = isinstance(error, OperationalError) or error.connection_invalidated
     if not passing or state.startswith(_TOO_MUCH):
         return None
-    return DatabaseAway(driver, moment)
+    refused = moment is Moment.COMMITTING and _has_refused(driver, state)
+    return DatabaseAway(driver, Moment.WRITING if refused else moment)
+
+
+def _has_refused(driver: Exception, state: str) -> bool:
+    """Whether the database itself has answered the commit, with a no."""
+    if state:
+        return not state.startswith(_CUT_OFF)
+    return str(getattr(driver, "sqlite_errorname", "")).startswith(_REFUSALS)
 
 
 def sqlstate(error: DBAPIError) -> str:

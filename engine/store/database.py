@@ -95,11 +95,12 @@ class Store:
     @contextmanager
     def begin(self) -> Generator[Transaction]:
         """A writing transaction: leaving the block commits, an exception rolls back."""
-        with self._writer or nullcontext(), InOurWords(Moment.WRITING), self.engine.begin() as connection:
+        with self._writer or nullcontext(), InOurWords(Moment.WRITING) as words, self.engine.begin() as connection:
             transaction = Transaction(connection, self.sealer)
             yield transaction
             for call in transaction.before_commit:
                 call()
+            words.moment = Moment.COMMITTING
         self._hint(transaction)
 
     @contextmanager
@@ -109,7 +110,7 @@ class Store:
             with self.begin() as transaction:
                 yield transaction
         else:
-            with InOurWords(Moment.WRITING), self._single.connect() as connection:
+            with InOurWords(Moment.COMMITTING), self._single.connect() as connection:
                 transaction = Transaction(connection, self.sealer)
                 yield transaction
             self._hint(transaction)

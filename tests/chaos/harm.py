@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 
-from engine.store.away import DatabaseAway
+from engine.store.away import DatabaseAway, Moment
 from engine.store.database import Store, Transaction
 
 COMMITTERS = ("journal", "claimer", "heartbeat", "sweeper")
@@ -111,7 +111,7 @@ class Harmed(Store):
             self._harm.at_commit("before", who)
         self._harm.at_commit("after", who)
         if self._harm.lied(drawn):
-            raise DatabaseAway(_CUT_OFF)
+            raise DatabaseAway(_CUT_OFF, Moment.COMMITTING)
 
     @contextmanager
     def single(self) -> Generator[Transaction]:
@@ -124,7 +124,7 @@ class Harmed(Store):
             yield tx
         self._harm.at_commit("after", who)
         if self._harm.lied(drawn):
-            raise DatabaseAway(_CUT_OFF)
+            raise DatabaseAway(_CUT_OFF, Moment.COMMITTING)
 
     @contextmanager
     def read(self) -> Generator[Transaction]:
