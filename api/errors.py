@@ -27,6 +27,7 @@ from engine.errors import (
     counted,
 )
 from engine.services import views
+from engine.store.away import DatabaseAway, in_short
 from engine.store.types import dump_json
 
 logger = structlog.get_logger()
@@ -107,6 +108,8 @@ def _expected(_request: Request, error: Exception) -> Response:
     assert isinstance(error, InnominatusError)
     if isinstance(error, Internal):
         logger.error("http.internal", code=error.code, error=error.message)
+    if isinstance(error, DatabaseAway):
+        logger.warning("http.database_away", error=in_short(error))
     return response(error)
 
 

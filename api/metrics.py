@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.services import overview
 from engine.services.platform import Platform
+from engine.store.away import in_short
 
 logger = structlog.get_logger()
 
@@ -91,7 +92,7 @@ class PlatformCollector(Collector):
         try:
             found = overview.of_platform(self._platform)
         except Exception as error:  # noqa: BLE001 - metrics of requests must be readable while the database is away
-            logger.warning("metrics.database", error=repr(error))
+            logger.warning("metrics.database", error=in_short(error))
             up.add_metric([], 0)
             yield up
             return

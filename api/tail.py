@@ -21,6 +21,7 @@ from engine.errors import Unavailable
 from engine.services import timeline, views
 from engine.services.bells import Bells
 from engine.services.platform import Platform
+from engine.store.away import in_short
 from engine.store.events import Read
 from engine.store.hints import EVENTS
 from engine.store.types import dump_json
@@ -117,7 +118,7 @@ class Follower:
         try:
             found = await self._tail.read(self.position, self.wanted)
         except Exception as error:  # noqa: BLE001 - whatever it is, the follower keeps its place and looks again
-            logger.warning("events.unread", error=repr(error).splitlines()[0])
+            logger.warning("events.unread", error=in_short(error))
             self._behind = True
             await asyncio.sleep(_DATABASE_SECONDS)
             return False
@@ -189,7 +190,7 @@ class Tail:
                 try:
                     found = await self.read(self.reached, Wanted())
                 except Exception as error:  # noqa: BLE001 - the database is away: it is asked again
-                    logger.warning("events.unread", error=repr(error).splitlines()[0])
+                    logger.warning("events.unread", error=in_short(error))
                     await asyncio.sleep(_DATABASE_SECONDS)
                     continue
                 self._give(found)

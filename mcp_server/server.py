@@ -18,6 +18,7 @@ from engine.domain.values import Actor, JsonObject
 from engine.errors import InnominatusError, Internal, NotFound, nearest
 from engine.services.bells import Bells
 from engine.services.platform import Platform
+from engine.store.away import DatabaseAway, in_short
 from mcp_server import schemas
 from mcp_server.answers import answered
 from mcp_server.arguments import rejected, tidied
@@ -80,7 +81,7 @@ class PlatformServer(MCPServer[object]):
         except MCPError:
             raise
         except InnominatusError as error:
-            return failed(error)
+            return failed(_noted(name, error))
         except Exception as error:  # noqa: BLE001 # the door's one place where the unexpected becomes an answer
             return failed(_understood(name, error))
 
@@ -95,11 +96,17 @@ def _understood(name: str, error: Exception) -> InnominatusError:
     """What a tool's failure was; what nobody expected is logged, and told without its text."""
     cause = error.__cause__ if isinstance(error, ToolError) else error
     if isinstance(cause, InnominatusError):
-        return cause
+        return _noted(name, cause)
     if isinstance(cause, ValidationError) and not isinstance(error, UnexpectedToolError):
         return rejected(name, cause)
     log.error("mcp.tool-crashed", tool=name, **_traced(cause or error))
     return Internal(f"`{name}` failed inside innominatus; the server's log has the details.")
+
+
+def _noted(name: str, error: InnominatusError) -> InnominatusError:
+    if isinstance(error, DatabaseAway):
+        log.warning("mcp.database-away", tool=name, error=in_short(error))
+    return error
 
 
 def _traced(error: BaseException) -> dict[str, str]:

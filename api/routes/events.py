@@ -1,6 +1,7 @@
 """The timeline."""
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import Header, Query, Request
@@ -13,7 +14,9 @@ from api.live import Live
 from api.tail import Tail
 from engine.domain.event import Position, Wanted
 from engine.domain.values import JsonObject
+from engine.errors import Unavailable
 from engine.services import timeline, views
+from engine.services.platform import Platform
 
 router = routing.router("events")
 
@@ -81,17 +84,23 @@ async def stream_events(
     wanted = await run_in_threadpool(
         timeline.wanted_of, platform, application=app, environment=environment, kinds=kinds_of(types)
     )
-    place = last_event_id or after
-    start = await run_in_threadpool(timeline.position, platform, place) if place else None
+    # Asked before anything is answered, so that a database which is away is told as what it is.
+    start = await run_in_threadpool(_start, platform, last_event_id or after)
     return StreamingResponse(_told(live.tail, wanted, start), media_type="text/event-stream", headers=_HEADERS)
 
 
-async def _told(tail: Tail, wanted: Wanted, start: Position | None) -> AsyncGenerator[bytes]:
-    async with tail.follow(wanted, start) as follower:
-        yield f"retry: {_AGAIN_MS}\nid: {follower.position}\n\n".encode()
-        while not tail.closed:
-            found = await follower.next(_HEARTBEAT_SECONDS)
-            if found:
-                yield b"".join(told.frame for told in found)
-            elif not tail.closed:
-                yield f": nothing new\nid: {follower.position}\n\n".encode()
+def _start(platform: Platform, place: str) -> Position:
+    return timeline.position(platform, place) if place else timeline.end(platform)
+
+
+async def _told(tail: Tail, wanted: Wanted, start: Position) -> AsyncGenerator[bytes]:
+    """Ends when the platform cannot tell any more: the client connects again and is told why, or what it missed."""
+    with suppress(Unavailable):
+        async with tail.follow(wanted, start) as follower:
+            yield f"retry: {_AGAIN_MS}\nid: {follower.position}\n\n".encode()
+            while not tail.closed:
+                found = await follower.next(_HEARTBEAT_SECONDS)
+                if found:
+                    yield b"".join(told.frame for told in found)
+                elif not tail.closed:
+                    yield f": nothing new\nid: {follower.position}\n\n".encode()

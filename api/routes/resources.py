@@ -5,6 +5,7 @@ from api.bodies import ResolveBody
 from api.inputs import ActorOf, Cursor, EnvironmentFilter, Filter, Limit, Number, PlatformOf, Reveal
 from engine.domain.values import JsonObject, ResourceId
 from engine.services import executions, resources, views
+from engine.services.afterwards import done
 
 router = routing.router("resources")
 
@@ -45,7 +46,8 @@ def get_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number, *, r
 def retry_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number) -> JsonObject:
     """Repeat the operation that failed; the finished steps of its execution are kept."""
     started = resources.retry(platform, actor, ResourceId(resource_id))
-    return views.execution(executions.get(platform, started).execution)
+    with done(f"Execution {started} is started"):
+        return views.execution(executions.get(platform, started).execution)
 
 
 @router.post("/api/resources/{resource_id}/resolve", responses=models.one(models.Resource))

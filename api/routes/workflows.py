@@ -9,6 +9,7 @@ from api.bodies import ExecuteBody, RunBody
 from api.inputs import ActorOf, Cursor, Filter, IdempotencyKey, Limit, Name, Number, PlatformOf
 from engine.domain.values import Actor, ExecutionId, JsonObject
 from engine.services import executions, views
+from engine.services.afterwards import done
 from engine.services.platform import Platform
 
 router = routing.router("workflows")
@@ -77,8 +78,12 @@ def _execute(
         response.status_code = 200
         return {"execution_id": None, "execution": None}
     response.headers["Location"] = f"/api/workflows/{execution_id}"
-    found = executions.get(platform, execution_id).execution
-    return {"execution_id": execution_id, "execution": views.execution(found)}
+    return {"execution_id": execution_id, "execution": _shown(platform, execution_id, "started")}
+
+
+def _shown(platform: Platform, execution_id: ExecutionId, what: str) -> JsonObject:
+    with done(f"Execution {execution_id} is {what}"):
+        return views.execution(executions.get(platform, execution_id).execution)
 
 
 @router.get("/api/workflows/{execution_id}", responses=models.one(models.ExecutionDetails))
@@ -103,14 +108,14 @@ def get_workflow_logs(platform: PlatformOf, execution_id: Number, step: Filter =
 def retry_workflow_execution(platform: PlatformOf, actor: ActorOf, execution_id: Number) -> JsonObject:
     """A new attempt that keeps the finished steps; the id is another one when something newer is wanted."""
     started = executions.retry(platform, actor, ExecutionId(execution_id))
-    return {"execution_id": started, "execution": views.execution(executions.get(platform, started).execution)}
+    return {"execution_id": started, "execution": _shown(platform, started, "started again")}
 
 
 @router.post("/api/workflows/{execution_id}/cancel", status_code=202, responses=models.one(models.Execution, 202))
 def cancel_workflow_execution(platform: PlatformOf, actor: ActorOf, execution_id: Number) -> JsonObject:
     """Ask for its end: what runs is stopped within seconds."""
     executions.cancel(platform, actor, ExecutionId(execution_id))
-    return views.execution(executions.get(platform, ExecutionId(execution_id)).execution)
+    return _shown(platform, ExecutionId(execution_id), "to be cancelled")
 
 
 @router.post(
@@ -121,4 +126,4 @@ def cancel_workflow_execution(platform: PlatformOf, actor: ActorOf, execution_id
 def continue_workflow_step(platform: PlatformOf, actor: ActorOf, execution_id: Number, step: Name) -> JsonObject:
     """Continue a step that waits for a person."""
     executions.resume(platform, actor, ExecutionId(execution_id), step)
-    return views.execution(executions.get(platform, ExecutionId(execution_id)).execution)
+    return _shown(platform, ExecutionId(execution_id), "continued")

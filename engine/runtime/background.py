@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from engine.store.database import DatabaseAway, away_because
+from engine.store.away import DatabaseAway, away_because, in_short
 
 logger = structlog.get_logger()
 
@@ -41,5 +41,4 @@ class Repeating:
                 self.fails_because = ""
             except Exception as error:  # noqa: BLE001 - a background turn must not end the thread
                 self.fails_because = away_because(error) if isinstance(error, DatabaseAway) else ""
-                told = str(error).splitlines()[0] if str(error) else repr(error)
-                logger.warning("background.failed", turn=self.name, error=told)
+                logger.warning("background.failed", turn=self.name, error=in_short(error))

@@ -12,7 +12,8 @@ from engine.domain.runs import Claim
 from engine.domain.values import ExecutionId
 from engine.runtime.cancellation import StopReason, Token
 from engine.store import claims
-from engine.store.database import DatabaseFailure, Store, Transaction
+from engine.store.away import DatabaseFailure, in_short
+from engine.store.database import Store, Transaction
 
 logger = structlog.get_logger()
 _PACE_SECONDS = 0.1
@@ -109,7 +110,7 @@ class Claimer:
             with self._store.begin() as tx:
                 return self._claimed(tx, limit, busy)
         except DatabaseFailure as error:
-            logger.warning("claim.failed", error=str(error).splitlines()[0])
+            logger.warning("claim.failed", error=in_short(error))
             self._hope = True
             self.database_was_lost()
             return []

@@ -29,7 +29,8 @@ from engine.runtime.turns import Carrying, Turns
 from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
 from engine.store import claims
-from engine.store.database import DatabaseFailure, Store
+from engine.store.away import DatabaseFailure, in_short
+from engine.store.database import Store
 from engine.store.journal import Journal
 
 logger = structlog.get_logger()
@@ -204,13 +205,13 @@ class Engine:
             with self._store.begin() as tx:
                 claims.release(tx, worker=self.worker, claims=named)
         except DatabaseFailure as error:
-            logger.warning("release.failed", executions=len(named), error=str(error).splitlines()[0])
+            logger.warning("release.failed", executions=len(named), error=in_short(error))
 
     def _flush_logs(self) -> None:
         try:
             self._logs.flush()
         except DatabaseFailure as error:
-            logger.warning("logs.lost", error=str(error).splitlines()[0])
+            logger.warning("logs.lost", error=in_short(error))
 
 
 def _claimer(store: Store, settings: Settings, worker: str) -> Claimer:

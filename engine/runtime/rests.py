@@ -11,7 +11,7 @@ from engine.runtime.requests import Requests
 from engine.steps import registry
 from engine.steps.base import ChildExecution, Person, RequestedResource, StepFailed, SubmittedSpec, Suspend, Timer
 from engine.steps.masking import Masker
-from engine.store.database import DatabaseAway
+from engine.store.away import DatabaseAway
 from engine.store.records import RETRY, StepFinished, StepStarted, StepWaits
 
 
@@ -78,9 +78,9 @@ class Rests:
                     ref = requests.submit_spec(execution, step.name, spec)
                 case Person(message):
                     kind, reason = WaitKind.PERSON, self._masker.mask(message)
+        except DatabaseAway:  # the step begins anew when it is back; what was asked for already is found then
+            raise
         except InnominatusError as error:
-            if isinstance(error.__cause__, DatabaseAway):  # nothing was asked: the step begins anew when it is back
-                raise error.__cause__ from None
             problems = "; ".join(str(problem) for problem in getattr(error, "problems", ()))
             told = self._masker.mask(f"{problems or error.message} {error.hint}".strip())
             final = not isinstance(error, Unavailable)

@@ -29,7 +29,7 @@ from engine.steps.base import Person, Resumed, StepCancelled, Suspend
 from engine.steps.masking import Masker
 from engine.steps.step_log import StepLog
 from engine.store import leavings, steps
-from engine.store.database import DatabaseAway
+from engine.store.away import DatabaseAway, in_short
 from engine.store.records import (
     RETRY,
     AttemptBegun,
@@ -93,7 +93,7 @@ class Run:
 
     def _let_go(self, error: DatabaseAway) -> Writing:
         """The database is away: keep what is at work, begin nothing; whoever finds the lease over goes on."""
-        logger.warning("run.database_away", execution=self._execution.id, error=str(error).splitlines()[0])
+        logger.warning("run.database_away", execution=self._execution.id, error=in_short(error))
         self._token.draining.set()
         with contextlib.suppress(Abandoned, DatabaseAway):
             yield from self._heed_token()

@@ -8,7 +8,8 @@ from engine.config import Settings
 from engine.providers.active import ActiveProviders
 from engine.runtime.alarm import Alarm
 from engine.store import repair
-from engine.store.database import DatabaseFailure, Store
+from engine.store.away import DatabaseFailure, in_short
+from engine.store.database import Store
 
 logger = structlog.get_logger()
 _AFTER_SECONDS = 0.002
@@ -34,7 +35,7 @@ class Sweeper:
         try:
             self._check_health(older_than=0)
         except DatabaseFailure as error:
-            logger.warning("health.failed", error=str(error).splitlines()[0])
+            logger.warning("health.failed", error=in_short(error))
         self.set_alarm()
 
     def stop(self) -> None:
@@ -56,7 +57,7 @@ class Sweeper:
         try:
             self._look_ahead()
         except DatabaseFailure as error:
-            logger.warning("alarm.failed", error=str(error).splitlines()[0])
+            logger.warning("alarm.failed", error=in_short(error))
 
     def _look_ahead(self) -> None:
         with self._store.read() as tx:

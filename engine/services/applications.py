@@ -13,6 +13,7 @@ from engine.services.applying import application_event
 from engine.services.masking import shown
 from engine.services.platform import Page, Platform
 from engine.store import applications, events, resources
+from engine.store.again import transacted
 from engine.store.database import Transaction
 
 
@@ -96,9 +97,12 @@ def spec_revealed(
 ) -> SubmittedVersion:
     """The newest document as it was sent, secrets included; who read it stands in the timeline. Raises NotFound."""
     newest = spec_of(platform, name, environment=environment)
-    with platform.store.begin() as tx:
+
+    def work(tx: Transaction) -> None:
         found = existing(tx, name, environment)
         events.record(tx, [application_event(found, "spec.revealed", actor, version=newest.version)])
+
+    transacted(platform.store, work)
     return newest
 
 

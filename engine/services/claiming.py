@@ -7,6 +7,7 @@ from engine.domain.execution import ExecutionState
 from engine.domain.values import Actor
 from engine.services.platform import Platform
 from engine.store import events, executions, facts
+from engine.store.again import transacted
 from engine.store.database import Transaction
 from engine.store.facts import Fact
 
@@ -34,19 +35,25 @@ def _state(tx: Transaction) -> Claiming:
 
 def pause(platform: Platform, actor: Actor, *, reason: str = "") -> Claiming:
     """No worker claims anything from now on; submissions are accepted and wait. A pause that holds already stays."""
-    with platform.store.begin() as tx:
+
+    def work(tx: Transaction) -> Claiming:
         if facts.put(tx, facts.PAUSED, actor=str(actor), reason=reason):
             events.record(tx, [Event("claiming.paused", str(actor), data={"reason": reason})])
         return _state(tx)
 
+    return transacted(platform.store, work)
+
 
 def resume(platform: Platform, actor: Actor) -> Claiming:
     """Claiming goes on, at once in the engines that can be reached."""
-    with platform.store.begin() as tx:
+
+    def work(tx: Transaction) -> Claiming:
         before = facts.get(tx, facts.PAUSED)
         if before is not None and facts.drop(tx, facts.PAUSED):
             data = {"paused_by": before.actor, "paused_at": before.at.isoformat(timespec="milliseconds")}
             events.record(tx, [Event("claiming.resumed", str(actor), data={**data, "reason": before.reason})])
-        after = _state(tx)
+        return _state(tx)
+
+    after = transacted(platform.store, work)
     platform.signals.nudge(max(1, after.queued))
     return after

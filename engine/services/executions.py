@@ -1,7 +1,9 @@
 """Run golden paths; read, retry, cancel and continue executions."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from engine.domain import parameters
 from engine.domain.event import Event
@@ -56,25 +58,42 @@ def execute(
     definition = found.definition
     bound = parameters.bind(definition.parameters, inputs, from_text=from_text)
     request: JsonObject = {"workflow": workflow, "inputs": bound, "environment": where}
-    with platform.store.begin() as tx:
+    new = NewExecution(
+        provider=provider.name,
+        digest=provider.digest,
+        workflow=definition.name,
+        fair_key=f"run:{definition.name}",
+        actor=str(actor),
+        environment=where,
+        inputs=Outputs(bound, definition.secret_parameters),
+        total_steps=len(definition.steps),
+    )
+    return _started(platform, actor, idempotency_key, request, partial(_queued, new=new, actor=actor))
 
+
+def _queued(tx: Transaction, *, new: NewExecution, actor: Actor) -> ExecutionId:
+    execution_id = executions.queue(tx, [new])[0]
+    data: JsonObject = {"workflow": new.workflow, "provider": new.provider}
+    events.record(tx, [Event("execution.requested", str(actor), execution_id=execution_id, data=data)])
+    return execution_id
+
+
+def _started(
+    platform: Platform,
+    actor: Actor,
+    key: str | None,
+    request: JsonObject,
+    start: Callable[[Transaction], ExecutionId | None],
+) -> ExecutionId | None:
+    """What `start` starts, or what the same request under the same key started before; then wake the engine."""
+
+    def attempt(tx: Transaction) -> JsonObject:
         def work() -> JsonObject:
-            new = NewExecution(
-                provider=provider.name,
-                digest=provider.digest,
-                workflow=definition.name,
-                fair_key=f"run:{definition.name}",
-                actor=str(actor),
-                environment=where,
-                inputs=Outputs(bound, definition.secret_parameters),
-                total_steps=len(definition.steps),
-            )
-            execution_id = executions.queue(tx, [new])[0]
-            data: JsonObject = {"workflow": definition.name, "provider": provider.name}
-            events.record(tx, [Event("execution.requested", str(actor), execution_id=execution_id, data=data)])
-            return {"execution_id": execution_id}
+            return {"execution_id": start(tx)}
 
-        handle, _ = once(platform, tx, actor, "execute", idempotency_key, request=request, work=work)
+        return once(platform, tx, actor, "execute", key, request=request, work=work)[0]
+
+    handle = transacted(platform.store, attempt)
     platform.signals.nudge()
     return _id(handle)
 
@@ -106,15 +125,10 @@ def _provision(
     wanted = resource_wanted(platform, found, inputs, where, from_text=from_text)
     request: JsonObject = {"workflow": found.name, "inputs": inputs, "environment": where}
 
-    def attempt(tx: Transaction) -> JsonObject:
-        def work() -> JsonObject:
-            return {"execution_id": ask_for_resource(tx, platform, actor, wanted).execution_id}
+    def start(tx: Transaction) -> ExecutionId | None:
+        return ask_for_resource(tx, platform, actor, wanted).execution_id
 
-        return once(platform, tx, actor, "execute", key, request=request, work=work)[0]
-
-    handle = transacted(platform.store, attempt)
-    platform.signals.nudge()
-    return _id(handle)
+    return _started(platform, actor, key, request, start)
 
 
 def resource_wanted(
@@ -228,49 +242,64 @@ def logs(platform: Platform, execution_id: ExecutionId, *, step: str | None = No
 
 def retry(platform: Platform, actor: Actor, execution_id: ExecutionId) -> ExecutionId:
     """A new attempt that keeps the finished steps; the id is another one only when something newer is wanted."""
-    with platform.store.begin() as tx:
+
+    def work(tx: Transaction) -> ExecutionId:
         execution = _existing(tx, execution_id, lock=True)
-        check_execution_transition(execution.state, ExecutionState.PENDING)
-        if execution.operation is Operation.READ:
-            raise Conflict("A health check is not retried; the next one comes by itself.", code="not_retryable")
-        started = execution_id
-        if execution.resource_id is None:
-            executions.requeue(tx, execution, actor=str(actor))
-        else:
-            resource = resources.lock(tx, [execution.resource_id])[execution.resource_id]
-            if resource.state is not ResourceState.FAILED or resource.execution_id != execution.id:
-                raise Conflict(
-                    f"Resource `{resource.key}` has moved on: it is `{resource.state}` and its newest execution is "
-                    f"{resource.execution_id}.",
-                    code="superseded",
-                )
-            started = restart(tx, resource, execution, actor=actor)
+        started = _retried(tx, execution, actor)
         events.record(tx, [_event("execution.retried", actor, execution)])
+        return started
+
+    started = transacted(platform.store, work)
     platform.signals.nudge()
     return started
 
 
+def _retried(tx: Transaction, execution: Execution, actor: Actor) -> ExecutionId:
+    check_execution_transition(execution.state, ExecutionState.PENDING)
+    if execution.operation is Operation.READ:
+        raise Conflict("A health check is not retried; the next one comes by itself.", code="not_retryable")
+    if execution.resource_id is None:
+        executions.requeue(tx, execution, actor=str(actor))
+        return execution.id
+    resource = resources.lock(tx, [execution.resource_id])[execution.resource_id]
+    if resource.state is not ResourceState.FAILED or resource.execution_id != execution.id:
+        raise Conflict(
+            f"Resource `{resource.key}` has moved on: it is `{resource.state}` and its newest execution is "
+            f"{resource.execution_id}.",
+            code="superseded",
+        )
+    return restart(tx, resource, execution, actor=actor)
+
+
 def cancel(platform: Platform, actor: Actor, execution_id: ExecutionId) -> Execution:
     """Ask for the end of an execution. What runs is stopped within seconds; Conflict when it has ended already."""
-    with platform.store.begin() as tx:
+
+    def work(tx: Transaction) -> Execution:
         execution = _existing(tx, execution_id, lock=True)
         if execution.state in FINAL:
             raise Conflict(f"Execution {execution_id} has {execution.state} already.", code="already_ended")
         executions.request_cancel(tx, execution_id)
         events.record(tx, [_event("execution.cancel-requested", actor, execution)])
+        return execution
+
+    execution = transacted(platform.store, work)
     platform.signals.cancel(execution_id, execution.attempt)
     return execution
 
 
 def resume(platform: Platform, actor: Actor, execution_id: ExecutionId, step: str) -> Execution:
     """A person continues a step that waits for one. Raises Conflict when it does not."""
-    with platform.store.begin() as tx:
+
+    def work(tx: Transaction) -> Execution:
         execution = _existing(tx, execution_id, lock=True)
         if not steps.wake_person(tx, execution_id, step):
             waiting = [run.name for run in steps.of_execution(tx, execution_id) if run.state is StepState.WAITING]
             hint = f"Waiting steps: {', '.join(waiting)}." if waiting else "No step of it waits."
             raise Conflict(f"Step `{step}` does not wait for a person.", code="not_waiting", hint=hint)
         events.record(tx, [_event("execution.continued", actor, execution, step=step)])
+        return execution
+
+    execution = transacted(platform.store, work)
     platform.signals.nudge()
     return execution
 

@@ -8,6 +8,7 @@ import structlog
 from engine.errors import Unavailable
 from engine.services.platform import Platform
 from engine.store import applications, executions, facts, resources, tallies
+from engine.store.away import in_short
 
 logger = structlog.get_logger()
 
@@ -49,9 +50,11 @@ def check_database(platform: Platform) -> None:
         with platform.store.read() as tx:
             _ = tx.now
     except Exception as error:
-        logger.warning("database.unreachable", error=repr(error))
+        logger.warning("database.unreachable", error=in_short(error))
         raise Unavailable(
-            "The database does not answer.", code="database", hint="The server's log says why; it is asked again."
+            "The database does not answer.",
+            code="database_unavailable",
+            hint="The server's log says why; it is asked again.",
         ) from error
 
 

@@ -31,14 +31,11 @@ class PlatformRequests:
             known = [w.name for p in self._platform.providers.registry.providers for w in p.workflows.values()]
             raise NotFound("workflow", request.workflow, known=known)
         provider, workflow = found
-        with self._platform.store.begin() as tx:
+
+        def work(tx: Transaction) -> ExecutionId:
             known_child = executions.child(tx, execution.id, step)
             if known_child is not None:
-                before = executions.get(tx, known_child, lock=True)
-                assert before is not None
-                if again and before.state in {ExecutionState.FAILED, ExecutionState.CANCELLED}:
-                    executions.requeue(tx, before, actor=execution.actor)
-                return known_child
+                return _taken_up(tx, known_child, execution, again=again)
             _check_depth([*executions.lineage(tx, execution.id), workflow.name])
             bound = parameters.bind(workflow.definition.parameters, request.inputs)
             new = NewExecution(
@@ -54,7 +51,9 @@ class PlatformRequests:
                 inputs=Outputs(bound, workflow.definition.secret_parameters),
                 total_steps=len(workflow.definition.steps),
             )
-            child = executions.queue(tx, [new])[0]
+            return executions.queue(tx, [new])[0]
+
+        child = transacted(self._platform.store, work)
         self._platform.signals.nudge()
         return child
 
@@ -104,6 +103,15 @@ class PlatformRequests:
             found = applications.find(tx, submission.application, submission.environment)
         assert found is not None
         return found.id
+
+
+def _taken_up(tx: Transaction, child: ExecutionId, execution: Execution, *, again: bool) -> ExecutionId:
+    """The child that was started before, with another attempt when it failed and `again` asks for it."""
+    before = executions.get(tx, child, lock=True)
+    assert before is not None
+    if again and before.state in {ExecutionState.FAILED, ExecutionState.CANCELLED}:
+        executions.requeue(tx, before, actor=execution.actor)
+    return child
 
 
 def _check_depth(chain: list[str]) -> None:

@@ -12,6 +12,8 @@ from engine.services.masking import shown
 from engine.services.platform import Page, Platform
 from engine.services.retrying import restart
 from engine.store import dependencies, events, executions, resources
+from engine.store.again import transacted
+from engine.store.database import Transaction
 from engine.store.settling import settle_resolved
 
 _RESOLUTIONS = {"active": ResourceState.ACTIVE, "gone": ResourceState.TERMINATED}
@@ -117,14 +119,14 @@ def revealed(platform: Platform, actor: Actor, resource_id: ResourceId) -> Resou
         resource_id=resource_id,
         data={"outputs": shown},
     )
-    with platform.store.begin() as tx:
-        events.record(tx, [fact])
+    transacted(platform.store, lambda tx: events.record(tx, [fact]))
     return details
 
 
 def retry(platform: Platform, actor: Actor, resource_id: ResourceId) -> ExecutionId:
     """Repeat the operation that failed; finished steps of its execution are kept. Raises Conflict unless it failed."""
-    with platform.store.begin() as tx:
+
+    def work(tx: Transaction) -> ExecutionId:
         seen = resources.get(tx, resource_id)
         if seen is None:
             raise NotFound("resource", resource_id)
@@ -138,7 +140,9 @@ def retry(platform: Platform, actor: Actor, resource_id: ResourceId) -> Executio
             )
         if resource.execution_id != seen.execution_id or (run is not None and run.state not in FINAL):
             raise Conflict(f"An execution of `{resource.key}` is still under way.", code="in_progress")
-        started = restart(tx, resource, run, actor=actor)
+        return restart(tx, resource, run, actor=actor)
+
+    started = transacted(platform.store, work)
     platform.signals.nudge()
     return started
 
@@ -150,7 +154,8 @@ def resolve(platform: Platform, actor: Actor, resource_id: ResourceId, *, as_: s
         raise Invalid(
             f"A resource cannot be resolved as `{as_}`.", code="unknown_resolution", hint="Use `active` or `gone`."
         )
-    with platform.store.begin() as tx:
+
+    def work(tx: Transaction) -> tuple[Resource, int]:
         resource = resources.get(tx, resource_id)
         if resource is None:
             raise NotFound("resource", resource_id)
@@ -168,6 +173,9 @@ def resolve(platform: Platform, actor: Actor, resource_id: ResourceId, *, as_: s
         )
         started = settle_resolved(tx, resource_id, state, choose=platform.providers.choose, actor=str(actor))
         after = resources.get(tx, resource_id)
-    assert after is not None
+        assert after is not None
+        return after, started
+
+    after, started = transacted(platform.store, work)
     platform.signals.nudge(max(1, started))
     return shown(platform, after)

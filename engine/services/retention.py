@@ -39,7 +39,7 @@ class Round:
         if self._place >= len(retention.IN_ORDER):
             return False
         prune = retention.IN_ORDER[self._place]
-        found = self._read(prune) if self._trial else transacted(self._store, lambda tx: self._look(tx, prune))
+        found = transacted(self._store, lambda tx: self._look(tx, prune))
         self.removed.update(found.rows)
         if found.after is None:
             self._place, self._after = self._place + 1, 0
@@ -49,20 +49,17 @@ class Round:
             self._after = found.after
         return True
 
-    def _read(self, prune: Callable[[Transaction, Piece], Removed]) -> Removed:
-        with self._store.begin() as tx:  # it locks what it would remove for a moment, and writes nothing
-            return self._look(tx, prune)
-
     def _look(self, tx: Transaction, prune: Callable[[Transaction, Piece], Removed]) -> Removed:
+        """A trial locks what it would remove for a moment, and writes nothing."""
         return prune(tx, Piece(tx.now - self._older_than, self._batch, self._after, self._trial))
 
     def _tell(self) -> None:
         gone = {name: count for name, count in self.removed.items() if count}
         if not gone or self._trial:
             return
-        with self._store.begin() as tx:
-            data = {"older_than_seconds": self._older_than.total_seconds(), **gone}
-            events.record(tx, [Event("history.pruned", str(SYSTEM), data={**data})])
+        data = {"older_than_seconds": self._older_than.total_seconds(), **gone}
+        fact = Event("history.pruned", str(SYSTEM), data={**data})
+        transacted(self._store, lambda tx: events.record(tx, [fact]))
         logger.info("history.pruned", **gone)
 
 
@@ -84,8 +81,7 @@ def prune(store: Store, *, older_than: float, batch: int, trial: bool = False) -
 
 def _count(store: Store, batch: int) -> int:
     """Events are counted before they may go."""
-    with store.begin() as tx:
-        return tallies.fold(tx, limit=batch)
+    return transacted(store, lambda tx: tallies.fold(tx, limit=batch))
 
 
 class Retention:

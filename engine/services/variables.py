@@ -11,6 +11,8 @@ from engine.errors import Conflict, NotFound
 from engine.services.applications import existing
 from engine.services.platform import Platform
 from engine.store import events, resources
+from engine.store.again import transacted
+from engine.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,14 @@ def of_application(platform: Platform, name: str, *, environment: str = DEFAULT_
 def revealed(platform: Platform, actor: Actor, name: str, *, environment: str = DEFAULT_ENVIRONMENT) -> Variables:
     """The same, for showing secrets to a person: who did it stands in the timeline before they see anything."""
     found = of_application(platform, name, environment=environment)
-    with platform.store.begin() as tx:
+    shown: list[Json] = [f"{container}.{key}" for container, keys in found.secret.items() for key in sorted(keys)]
+
+    def work(tx: Transaction) -> None:
         application = existing(tx, name, environment)
-        shown: list[Json] = [f"{container}.{key}" for container, keys in found.secret.items() for key in sorted(keys)]
         fact = Event("variables.revealed", str(actor), application_id=application.id, data={"variables": shown})
         events.record(tx, [fact])
+
+    transacted(platform.store, work)
     return found
 
 

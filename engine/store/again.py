@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import IntegrityError
 
 from engine.errors import Unavailable
-from engine.store.database import DatabaseAway, Store, Transaction
+from engine.store.away import BUSY, BUSY_HINT, DatabaseBusy, sqlstate
+from engine.store.database import Store, Transaction
 
 T = TypeVar("T")
 
 _TIMES = 5
-_IN_THE_WAY = frozenset({"23505", "40P01", "40001"})
-"""PostgreSQL: somebody else inserted the same row, a deadlock, a serialization failure."""
+_SAME_ROW = "23505"
+"""PostgreSQL: somebody else inserted the same row."""
 
 
 def transacted(store: Store, work: Callable[[Transaction], T]) -> T:
@@ -25,13 +26,9 @@ def transacted(store: Store, work: Callable[[Transaction], T]) -> T:
         try:
             with store.begin() as tx:
                 return work(tx)
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _IN_THE_WAY:
-                if not isinstance(error, DatabaseAway):
-                    raise
-                raise Unavailable(
-                    "The database cannot take this now.",
-                    code="database_unavailable",
-                    hint="Nothing was changed. See that it can be reached and its disk has room, then send it again.",
-                ) from error
-    raise Unavailable("Others change the same things at this moment.", code="busy", hint="Send it again in a second.")
+        except DatabaseBusy:
+            continue
+        except IntegrityError as error:
+            if sqlstate(error) != _SAME_ROW:
+                raise
+    raise Unavailable(BUSY, code="busy", hint=BUSY_HINT)

@@ -1,4 +1,7 @@
-"""Connections and transactions. `Store.begin()` writes, `Store.read()` reads; nobody else opens a transaction."""
+"""Connections and transactions. `Store.begin()` writes, `Store.read()` reads; nobody else opens a transaction.
+
+What the driver says of a database that is away, busy or full leaves here as `DatabaseAway`, for every door.
+"""
 
 import math
 import threading
@@ -13,26 +16,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoneFree
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.domain.values import ExecutionId
+from engine.store.away import InOurWords, Moment
 from engine.store.hints import EVENTS, Hints, Topic, of_application, of_execution
 from engine.store.sealing import Sealer
 from engine.store.types import database_now
-
-DatabaseFailure = DBAPIError
-"""What the driver raises: an outage, a broken connection, a refused row."""
-DatabaseAway = OperationalError
-"""Of these, what is not the fault of the data and may pass."""
-_FULL = ("is full", "No space left")
-
-
-def away_because(error: DatabaseAway) -> str:
-    """In words for everybody: they name no address, no user and no value."""
-    full = any(sign in str(error.orig) for sign in _FULL)
-    return "the database's disk is full" if full else "the database does not take what is written"
 
 
 @dataclass(frozen=True)
@@ -104,11 +95,12 @@ class Store:
     @contextmanager
     def begin(self) -> Generator[Transaction]:
         """A writing transaction: leaving the block commits, an exception rolls back."""
-        with self._writer or nullcontext(), _none_free_is_away(), self.engine.begin() as connection:
+        with self._writer or nullcontext(), InOurWords(Moment.WRITING) as words, self.engine.begin() as connection:
             transaction = Transaction(connection, self.sealer)
             yield transaction
             for call in transaction.before_commit:
                 call()
+            words.moment = Moment.COMMITTING
         self._hint(transaction)
 
     @contextmanager
@@ -118,7 +110,7 @@ class Store:
             with self.begin() as transaction:
                 yield transaction
         else:
-            with _none_free_is_away(), self._single.connect() as connection:
+            with InOurWords(Moment.COMMITTING), self._single.connect() as connection:
                 transaction = Transaction(connection, self.sealer)
                 yield transaction
             self._hint(transaction)
@@ -130,22 +122,13 @@ class Store:
     @contextmanager
     def read(self) -> Generator[Transaction]:
         """A consistent snapshot; nothing in it may write."""
-        with _none_free_is_away(), self._readers.connect() as connection, connection.begin():
+        with InOurWords(Moment.READING), self._readers.connect() as connection, connection.begin():
             yield Transaction(connection, self.sealer)
 
     def close(self) -> None:
         self.engine.dispose()
         if self._by_keys is not None:
             self._by_keys.dispose()
-
-
-@contextmanager
-def _none_free_is_away() -> Generator[None]:
-    """That no connection became free in time may pass, like everything that is not the fault of the data."""
-    try:
-        yield
-    except NoneFree as error:
-        raise DatabaseAway("connect", None, error) from error
 
 
 def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:

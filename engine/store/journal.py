@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.errors import Unavailable
 from engine.store.apply import Applied, apply_records, is_single
-from engine.store.database import DatabaseAway, Store, Transaction, away_because
+from engine.store.away import DatabaseAway, DatabaseBusy, away_because, in_short
+from engine.store.database import Store, Transaction
 from engine.store.records import Record
 from engine.store.settling import Choose
 
@@ -117,7 +117,7 @@ class Journal(Generic[Held]):
             try:
                 applied = self._commit(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, each record must learn its own fate
-                passing = _passing(error)
+                passing = isinstance(error, DatabaseAway)
                 if passing and self._wait_for_database(batch, error):
                     continue
                 if passing or len(batch) == 1:
@@ -131,10 +131,10 @@ class Journal(Generic[Held]):
                 self._tell(batch, applied)
             return
 
-    def _wait_for_database(self, batch: Sequence[_Entry], error: Exception) -> bool:
+    def _wait_for_database(self, batch: Sequence[_Entry], error: DatabaseAway) -> bool:
         """The database is away, or two transactions met. False when the process stops and waiting is of no use."""
-        logger.warning("journal.retry", records=len(batch), error=repr(error).splitlines()[0])
-        self.waits_because = away_because(error) if isinstance(error, DatabaseAway) else ""
+        logger.warning("journal.retry", records=len(batch), error=in_short(error))
+        self.waits_because = "" if isinstance(error, DatabaseBusy) else away_because(error)
         self._lost()
         return not self._stop.wait(_PAUSE_SECONDS)
 
@@ -163,14 +163,3 @@ def _unavailable(error: Exception) -> Unavailable:
     told = Unavailable("The database is away and the engine is stopping.", code="stopping")
     told.__cause__ = error
     return told
-
-
-def _passing(error: Exception) -> bool:
-    """True for failures of the connection or of concurrency, false for those of the data."""
-    if isinstance(error, OperationalError):
-        return not _sqlstate(error).startswith("54")  # a program limit: it would be exceeded again and again
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or _sqlstate(error) in {"40001", "40P01"})
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", "") or "")

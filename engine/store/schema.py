@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from engine.errors import Conflict, Unavailable
+from engine.store.away import DatabaseAway
 from engine.store.database import open_engine
 from engine.store.tables import metadata
 
@@ -167,12 +168,13 @@ def in_words(engine: Engine) -> Generator[None]:
     """A database that is away, full or none of ours raises Unavailable; `passing` says whether it may come back."""
     try:
         yield
-    except DatabaseError as error:
+    except (DatabaseAway, DatabaseError) as error:
         # The other subclasses are faults of a statement; the bare class is SQLite's for "file is not a database".
-        if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
+        if not isinstance(error, DatabaseAway | OperationalError) and type(error) is not DatabaseError:
             raise
         name = engine.url.render_as_string(hide_password=True)
-        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        driver = error.driver if isinstance(error, DatabaseAway) else error.orig
+        reason = str(driver).strip().splitlines()[0] if str(driver).strip() else type(driver).__name__
         raise Unavailable(
             f"The database {name} cannot be used: {reason}.",
             code="database_unavailable",

@@ -10,6 +10,7 @@ from engine.domain.execution import FINAL, ExecutionState, StepState
 from engine.domain.runs import StepRun
 from engine.domain.values import ExecutionId, Json, JsonObject
 from engine.services import executions, previews, views
+from engine.services.afterwards import done
 from engine.services.executions import ExecutionView
 from engine.store.hints import of_execution
 from mcp_server.answers import call, page, table
@@ -65,8 +66,9 @@ class RunTools:
                 "message": "The resource is as wanted, or waits for another one: nothing was started.",
                 "next": [call("list_resources", application=str(given.get("app_name", "")))],
             }
-        view = await self._watch(started, wait_seconds, ctx)
-        return await aside(_status, self.house, view, "failed")
+        with done(f"Execution {started} is started"):
+            view = await self._watch(started, wait_seconds, ctx)
+            return await aside(_status, self.house, view, "failed")
 
     async def get_workflow_status(
         self, execution_id: int, ctx: Context, wait_seconds: Wait = 0, logs: Logs = "failed"

@@ -9,6 +9,7 @@ from pydantic import Field
 from engine.domain.resource import ResourceState
 from engine.domain.values import Json, JsonObject
 from engine.services import applications, submissions, views
+from engine.services.afterwards import done
 from engine.services.applications import ApplicationView
 from engine.services.submissions import Submission
 from engine.store.hints import of_application
@@ -96,7 +97,8 @@ class SpecTools:
         answer = _submission(made)
         if dry_run:
             return {**answer, "next": [_apply(made, prune=prune, strict=strict)]}
-        view = await self._watch(made, wait_seconds, ctx)
+        with done(f"The spec of `{made.application}` is applied"):
+            view = await self._watch(made, wait_seconds, ctx)
         return {**answer, **_standing(view)}
 
     async def _watch(self, made: Submission, seconds: int, context: Context) -> ApplicationView:

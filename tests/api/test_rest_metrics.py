@@ -109,11 +109,11 @@ def test_a_database_that_is_away_is_told_without_its_address(tmp_path: Path, sto
         store.close()
         broken = _unreachable(house.platform.store)
         answer = client.get("/ready")
-        problem(answer, 503, "database")
+        problem(answer, 503, "database_unavailable")
         assert broken not in answer.text
         assert _of(_samples(client), "innominatus_database_up") == 0
         told = client.get("/api/stats")
-        problem(told, 503, "database")
+        problem(told, 503, "database_unavailable")
         assert broken not in told.text
 
 

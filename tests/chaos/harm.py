@@ -18,10 +18,14 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 
+from engine.store.away import DatabaseAway, Moment
 from engine.store.database import Store, Transaction
 
 COMMITTERS = ("journal", "claimer", "heartbeat", "sweeper")
 """Whose commits a worker can die at: by the module that opens the transaction."""
+
+_TOO_LATE = errors.QueryCanceled("canceling statement due to statement timeout")
+_CUT_OFF = psycopg.OperationalError("consuming input failed: server closed the connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +107,24 @@ class Harmed(Store):
         with super().begin() as tx:
             yield tx
             if self._harm.late(drawn):
-                raise _as_told(errors.QueryCanceled("canceling statement due to statement timeout"))
+                raise _as_told(_TOO_LATE)
             self._harm.at_commit("before", who)
         self._harm.at_commit("after", who)
         if self._harm.lied(drawn):
-            raise _as_told(psycopg.OperationalError("consuming input failed: server closed the connection"))
+            raise DatabaseAway(_CUT_OFF, Moment.COMMITTING)
 
     @contextmanager
     def single(self) -> Generator[Transaction]:
         """What commits by itself dies before its one statement, or after it."""
         who, drawn = _caller(sys._getframe(1)), self._harm.draw()  # pyright: ignore[reportPrivateUsage] - who asks
         if self._harm.late(drawn):
-            raise _as_told(errors.QueryCanceled("canceling statement due to statement timeout"))
+            raise DatabaseAway(_TOO_LATE)
         self._harm.at_commit("before", who)
         with self._plain.single() as tx:
             yield tx
         self._harm.at_commit("after", who)
         if self._harm.lied(drawn):
-            raise _as_told(psycopg.OperationalError("consuming input failed: server closed the connection"))
+            raise DatabaseAway(_CUT_OFF, Moment.COMMITTING)
 
     @contextmanager
     def read(self) -> Generator[Transaction]:
@@ -128,7 +132,7 @@ class Harmed(Store):
         with super().read() as tx:
             yield tx
             if self._harm.late(drawn):
-                raise _as_told(errors.QueryCanceled("canceling statement due to statement timeout"))
+                raise _as_told(_TOO_LATE)
 
     def close(self) -> None:
         self._plain.close()

@@ -10,7 +10,7 @@ _COMMIT = b"COMMIT\0"
 
 
 class Proxy:
-    """Listens on loopback. `share` of the commits lose their connection; half of these were carried out."""
+    """Listens on loopback. `share` of the commits lose their connection; `unsent_share` of these never arrive."""
 
     def __init__(self, url: str, *, seed: int, share: float) -> None:
         parts = urlsplit(url)
@@ -18,6 +18,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = url.replace(f":{parts.port}/", f":{self._listener.getsockname()[1]}/")
         self.share = share
+        self.unsent_share = 0.5
         self._random = random.Random(seed)
         self.unsent = 0
         """Commits that never arrived."""
@@ -43,7 +44,7 @@ class Proxy:
             threading.Thread(target=self._answer, args=(server, client, drop), name="answers", daemon=True).start()
             while data := client.recv(65536):
                 if _COMMIT in data and self._random.random() < self.share:
-                    if self._random.random() < 0.5:
+                    if self._random.random() < self.unsent_share:
                         self.unsent += 1
                         break
                     self.unanswered += 1

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from engine.domain.execution import FINAL
+from engine.store.away import DatabaseAway
 from engine.store.database import Store, Transaction
 from tests.support.platforms import open_store, running_platform, until
 from tests.support.providers import script, values, workflow, write_provider
@@ -23,7 +23,7 @@ class Flaky(Store):
     def read(self) -> Generator[Transaction]:
         if self.failures:
             self.failures -= 1
-            raise OperationalError("select", {}, Exception("the server closed the connection"))
+            raise DatabaseAway(Exception("the server closed the connection"))
         with super().read() as tx:
             yield tx
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from engine.domain.values import ExecutionId
 from engine.runtime.context import LiveLog
@@ -16,6 +15,7 @@ from engine.steps.masking import Masker
 from engine.steps.step_log import StepLog
 from engine.store import executions as execution_rows
 from engine.store import leavings
+from engine.store.away import DatabaseAway
 from engine.store.database import Store, Transaction
 from tests.support.platforms import House, until
 from tests.support.providers import script, values, workflow
@@ -158,7 +158,7 @@ class Away(Store):
     @contextmanager
     def begin(self) -> Generator[Transaction]:
         if self.gone:
-            raise OperationalError("insert", {}, Exception("away"))
+            raise DatabaseAway(Exception("away"))
         with super().begin() as tx:
             yield tx
         self.commits += 1
@@ -185,7 +185,7 @@ def test_logs_are_stored_together_and_none_is_lost_while_the_database_is_away(st
     assert [_written(store, run) for run in runs] == ["one ***\n"] * 3
     away.gone = True
     logs[0].log.add("two")
-    with pytest.raises(OperationalError):
+    with pytest.raises(DatabaseAway):
         live.flush()
     logs[0].log.add("three")
     away.gone = False

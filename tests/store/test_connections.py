@@ -3,7 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
-from engine.store.database import DatabaseAway, Store
+from engine.store.away import DatabaseAway
+from engine.store.database import Store
 from engine.store.sealing import Sealer
 from tests.support.platforms import KEY
 

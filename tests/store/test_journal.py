@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.provider import Operation
@@ -15,6 +14,7 @@ from engine.domain.values import ExecutionId
 from engine.errors import Unavailable
 from engine.store import claims, executions, steps
 from engine.store.apply import apply_records
+from engine.store.away import DatabaseAway
 from engine.store.database import Store, Transaction
 from engine.store.journal import Journal
 from engine.store.records import Change, ExecutionEnded, ExecutionWaits, Record, StepFinished, StepStarted, StepWaits
@@ -132,8 +132,8 @@ def journal_on(store: Store, *, woken: Callable[[int], None] = lambda _count: No
         journal.stop()
 
 
-def away() -> OperationalError:
-    return OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+def away() -> DatabaseAway:
+    return DatabaseAway(Exception("server closed the connection unexpectedly"))
 
 
 def test_a_record_outlives_a_database_that_is_away_for_a_while(store: Store) -> None:

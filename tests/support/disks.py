@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import OperationalError
 
+from engine.store.away import DatabaseAway
 from engine.store.database import Store, Transaction
 from tests.support.platforms import until
 
@@ -88,7 +88,7 @@ class FullSqlite(Disk):
         try:
             while True:
                 self._run("insert into filler values (zeroblob(3000))")
-        except OperationalError:
+        except DatabaseAway:
             self.refused.clear()
         yield
         self._pages = _ROOM
@@ -138,7 +138,7 @@ class HalfFull(Store):
     def begin(self) -> Generator[Transaction]:
         if self.full:
             self.refused += 1
-            raise OperationalError("insert", {}, Exception("database or disk is full"))
+            raise DatabaseAway(Exception("database or disk is full"))
         with self._plain.begin() as tx:
             yield tx
 
