@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import engine_figures as engine
+from benchmarks import event_figures as event
 from benchmarks import noop, peers
 from benchmarks import other_figures as other
 from benchmarks import resource_figures as resource
@@ -38,6 +39,8 @@ MEASURES: dict[str, Measure] = {
     "waiting": lambda on: scale.waiting_and_running(on, goal="all at once, ≤ 400 MB"),
     "history": lambda on: scale.long_history(on, goal="within 20 %"),
     "reads": lambda on: scale.list_reads(on, goal="≥ 800/s"),
+    "events": lambda on: event.event_latency(on, goal="p95 ≤ 250 ms"),
+    "listeners": lambda on: event.idle_listeners(on, goal="< 100 MB"),
     "planning": lambda _: other.planning(),
     "memory": lambda _: other.memory(),
     "mcp-start": lambda _: other.mcp_start(),
