@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from benchmarks.ground import ACTOR, KEY, Apart, Ground, apart, running
 from cli.compose import Running
-from engine.domain.execution import FINAL, ExecutionState
+from engine.domain.execution import ExecutionState
 from engine.domain.runs import Outputs
 from engine.runtime.queue import Nudges
 from engine.services import catalog
@@ -96,7 +96,10 @@ def throughput_apart(ground: Ground, *, workers: int, goal: str, count: int = 20
 
 
 def latency(ground: Ground, *, database: str, workflow: str, goal: str, rounds: int = 150) -> Figure:
-    """One execution at a time on an idle platform, from the request until it is seen to have succeeded."""
+    """One execution at a time on an idle platform, from the request until it is seen to have succeeded.
+
+    The caller waits as every door does: told of news, then looking.
+    """
     url = ground.database() if database == "PostgreSQL" else ""
     taken: list[float] = []
     with running(url=url, threads=16) as platform:
@@ -104,8 +107,8 @@ def latency(ground: Ground, *, database: str, workflow: str, goal: str, rounds: 
             began = time.perf_counter()
             execution_id = service.execute(platform.platform, ACTOR, workflow, {})
             assert execution_id is not None
-            while service.get(platform.platform, execution_id).execution.state not in FINAL:
-                time.sleep(0.0005)
+            ended = service.wait(platform.platform, execution_id, seconds=30).execution
+            assert ended.state is ExecutionState.SUCCEEDED
             taken.append(time.perf_counter() - began)
     return Figure(f"{workflow}, request → completed, idle, {database}", percentiles(taken[20:]), goal, load())
 

@@ -8,6 +8,7 @@ from benchmarks.ground import ACTOR, Apart, Ground, apart, running, until
 from cli.compose import Running
 from engine.services import applications
 from engine.services.submissions import submit
+from engine.store.hints import of_application
 
 _ONE = """\
 apiVersion: score.dev/v1b1
@@ -29,8 +30,10 @@ def submissions(ground: Ground, *, database: str, goal: str, rounds: int = 150) 
 def _submit(platform: Running, number: int) -> float:
     began = time.perf_counter()
     made = submit(platform.platform, ACTOR, _ONE % number)
-    while applications.get(platform.platform, made.application).resources[0].state != "active":
-        time.sleep(0.001)
+    first = applications.get(platform.platform, made.application)
+    with platform.platform.store.hints.bell(of_application(first.application.id)) as bell:
+        while applications.get(platform.platform, made.application).resources[0].state != "active":
+            bell.wait(1)
     return time.perf_counter() - began
 
 

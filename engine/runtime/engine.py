@@ -137,7 +137,7 @@ class Engine:
         """There may be `count` executions to claim. One thread is woken; it wakes others as they are needed."""
         del count
         self._claimer.hope()
-        self._queue.nudge()
+        self._turns.rouse()
 
     def offer(self) -> bool:
         """As `nudge`, from another process. False when all threads are taken."""
@@ -165,6 +165,7 @@ class Engine:
         for thread in self._background:
             thread.stop()
         self._journal.stop()
+        self._turns.close()
         self._queue.stop(timeout=5.0)
         self._warden.stop()
         self._release(self._claimer.close())  # claimed by the journal's last commits

@@ -17,8 +17,6 @@ from engine.store.records import Record
 
 Carrying = Generator[Record, bool, None]
 """A run as it is carried on: it hands out a record, and is sent whether its fence still held."""
-_LINGER_SECONDS = 0.05
-"""How long a thread with nothing to do waits for the one that is writing, before it goes back to the pool."""
 
 
 class Turns:
@@ -42,13 +40,15 @@ class Turns:
         self._condition = threading.Condition()
         self._awake = 0
         self._lingering = 0
+        self._called = False
+        self._closed = False
 
     def work(self) -> None:
-        """Carry runs on until there is nothing to do for one more thread."""
+        """Carry runs on until there is nothing to do for one more thread, and another one stands by already."""
         with self._condition:
             self._awake += 1
         try:
-            while self._once() or self._linger():
+            while self._once() or self._stand_by():
                 pass
         finally:
             with self._condition:
@@ -88,15 +88,17 @@ class Turns:
             with self._condition:
                 self._condition.notify()
 
-    def _linger(self) -> bool:
-        """Wait a moment for what another thread is writing; False when nothing came of it."""
+    def _stand_by(self) -> bool:
+        """One thread waits here for whatever comes: calling one out of the pool takes longer than most turns."""
         with self._condition:
-            if self._lingering or not self._journal.writing:
+            if self._lingering or self._closed:
                 return False
             self._lingering += 1
             self._awake -= 1
             try:
-                return self._condition.wait_for(self._left, _LINGER_SECONDS)
+                self._condition.wait_for(lambda: self._left() or self._called or self._closed)
+                self._called = False
+                return not self._closed
             finally:
                 self._awake += 1
                 self._lingering -= 1
@@ -115,16 +117,24 @@ class Turns:
             self._awake -= 1
             alone = self._awake <= 0
         if alone and (self._claimer.hopeful or (bool(self._ready) if writes else self._left())):
-            self._rouse()
+            self.rouse()
         try:
             yield
         finally:
             with self._condition:
                 self._awake += 1
 
-    def _rouse(self) -> None:
+    def rouse(self) -> None:
+        """There may be something to do for one more thread."""
         with self._condition:
+            self._called = True
             if self._lingering:
                 self._condition.notify()
                 return
         self._wake()
+
+    def close(self) -> None:
+        """Nobody stands by any more; what is being carried on goes on."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
