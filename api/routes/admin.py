@@ -23,7 +23,10 @@ def get_claiming(platform: PlatformOf) -> JsonObject:
 def pause_claiming(
     platform: PlatformOf, actor: ActorOf, body: Annotated[PauseBody | None, Body()] = None
 ) -> JsonObject:
-    """No worker claims anything more. What runs goes on to its end; submissions are accepted and wait."""
+    """No worker claims anything more. What runs goes on to its end, what is cancelled ends.
+
+    Submissions are accepted and wait.
+    """
     return views.claiming(claiming.pause(platform, actor, reason="" if body is None else body.reason))
 
 

@@ -34,7 +34,10 @@ def _state(tx: Transaction) -> Claiming:
 
 
 def pause(platform: Platform, actor: Actor, *, reason: str = "") -> Claiming:
-    """No worker claims anything from now on; submissions are accepted and wait. A pause that holds already stays."""
+    """No worker claims anything from now on but what is cancelled, to end it; submissions are accepted and wait.
+
+    A pause that holds already stays.
+    """
 
     def work(tx: Transaction) -> Claiming:
         if facts.put(tx, facts.PAUSED, actor=str(actor), reason=reason):

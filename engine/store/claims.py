@@ -14,7 +14,14 @@ from engine.store import facts
 from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.executions import execution_of
-from engine.store.tables import EXECUTION_PENDING, EXECUTION_RUNNING, EXECUTION_UNDUE, applications, executions
+from engine.store.tables import (
+    EXECUTION_PENDING,
+    EXECUTION_RUNNING,
+    EXECUTION_TO_END,
+    EXECUTION_UNDUE,
+    applications,
+    executions,
+)
 from engine.store.types import UtcDateTime, database_now
 
 _PUT_OFF_SECONDS = 60.0
@@ -47,17 +54,19 @@ def claim(
     While an operator has paused claiming, nothing is taken.
 
     `most`, unless 0, is the most that may run at once over all workers, exactly: with it, claims take turns.
+
+    What is cancelled comes first and in spite of pause and caps: whoever claims it only ends it.
     """
     room = _room(tx, most) if most else limit
     found = tx.connection.execute(candidates(tx, limit=limit, cap=cap, busy=busy, take_over=take_over)).all()
     taken: dict[str, int] = {}
     chosen: dict[int, str] = {}
-    for row in sorted(found, key=lambda row: (row.fair_tag, row.id)):
-        again = row.state == "running"  # a run that is taken over counts already
-        taken[row.fair_key] = taken.get(row.fair_key, row.running or 0) + (not again)
-        if len(chosen) < limit and (again or (taken[row.fair_key] <= cap and room > 0)):
+    for row in sorted(found, key=lambda row: (not row.cancel_requested, row.fair_tag, row.id)):
+        free = row.cancel_requested or row.state == "running"  # a run that is taken over counts already
+        taken[row.fair_key] = taken.get(row.fair_key, row.running or 0) + (not free)
+        if len(chosen) < limit and (free or (taken[row.fair_key] <= cap and room > 0)):
             chosen[row.id] = row.state
-            room -= not again
+            room -= not free
     if not chosen:
         return []
     tx.knows(found[0].now)
@@ -75,21 +84,24 @@ def _room(tx: Transaction, most: int) -> int:
 def candidates(
     tx: Transaction, *, limit: int, cap: int, busy: Collection[ExecutionId], take_over: bool
 ) -> sa.CompoundSelect[Any]:
-    """The first in the queue, and of those that sleep or whose lease has run out the first that are due."""
+    """The first in the queue, of those that sleep or whose lease has run out the first that are due, and what is
+    cancelled of either.
+    """
     full = sa.select(_RUNNING.c.fair_key).where(_RUNNING.c.running >= cap)
     room = sa.or_(_E.fair_key.not_in(full), EXECUTION_RUNNING)  # a run that is taken over counts already
     now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
-    going = ~facts.holds(facts.PAUSED)
-    queued = sa.and_(EXECUTION_PENDING, _E.ready_at <= now, room, going)
-    due = sa.and_(EXECUTION_UNDUE, _E.ready_at.is_not(None), _E.ready_at <= now, room, going)
+    wanted = sa.and_(room, ~facts.holds(facts.PAUSED), ~_E.cancel_requested)
+    queued = sa.and_(EXECUTION_PENDING, wanted)
+    due = sa.and_(EXECUTION_UNDUE, _E.ready_at.is_not(None), wanted)
+    cancelled = EXECUTION_TO_END
     if not take_over:
-        due = sa.and_(due, ~EXECUTION_RUNNING)
-    if busy:
-        due = sa.and_(due, sa.not_(among(tx, _E.id, busy)))
-        queued = sa.and_(queued, sa.not_(among(tx, _E.id, busy)))
+        due, cancelled = sa.and_(due, ~EXECUTION_RUNNING), sa.and_(cancelled, ~EXECUTION_RUNNING)
     parts: list[sa.Select[Any]] = []
-    for number, condition in enumerate((queued, due)):
-        part = sa.select(_E.id, _E.fair_tag, _E.fair_key, _E.state).where(condition)
+    for number, condition in enumerate((queued, due, cancelled)):
+        part = sa.select(_E.id, _E.fair_tag, _E.fair_key, _E.state, _E.cancel_requested)
+        part = part.where(condition, _E.ready_at <= now)
+        if busy:
+            part = part.where(sa.not_(among(tx, _E.id, busy)))
         part = part.order_by(_E.fair_tag, _E.id).limit(limit)
         if tx.postgresql:
             part = part.with_for_update(skip_locked=True)

@@ -21,7 +21,7 @@ from engine.store.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The version this code reads and writes: the newest file in `migrations/versions`."""
 
 _VERSIONS = sa.table("alembic_version", sa.column("version_num", sa.String))

@@ -194,6 +194,7 @@ EXECUTION_RUNNING = _written(executions.c.state, "running")
 EXECUTION_WAITING = _written(executions.c.state, "waiting")
 EXECUTION_BROKEN = _written(executions.c.state, "failed", "cancelled")
 EXECUTION_UNDUE = executions.c.state != sa.literal_column("'pending'")
+EXECUTION_TO_END = sa.and_(executions.c.cancel_requested, _written(executions.c.state, "pending", "running", "waiting"))
 GOLDEN_RUN = sa.and_(executions.c.resource_id.is_(None), executions.c.parent_id.is_(None))
 Index("ix_executions_application", executions.c.application_id, executions.c.id)
 Index("ix_executions_resource", executions.c.resource_id, executions.c.id)
@@ -202,6 +203,7 @@ _partial("ix_executions_due", executions.c.ready_at, where=sa.and_(executions.c.
 _partial("ix_executions_running", executions.c.fair_key, where=EXECUTION_RUNNING)
 _partial("ix_executions_waiting", executions.c.id, where=EXECUTION_WAITING)
 _partial("ix_executions_broken", executions.c.id, where=EXECUTION_BROKEN)
+_partial("ix_executions_cancelled", executions.c.fair_tag, executions.c.id, where=EXECUTION_TO_END)
 _partial("ix_executions_golden", executions.c.workflow, executions.c.id, where=GOLDEN_RUN)
 
 step_runs = Table(

@@ -7,16 +7,19 @@ from pathlib import Path
 import pytest
 
 from engine.domain.execution import ExecutionState
+from engine.services import executions
 from engine.store.database import Store
-from tests.support.platforms import House, open_store, running_platform
+from tests.support.platforms import ME, House, open_store, running_platform
 from tests.support.providers import script, values, workflow, write_provider
 
 STEP = 'echo + >> "$PARAM_DIR/log"; sleep 0.02; echo - >> "$PARAM_DIR/log"'
+DIR = [{"name": "dir", "type": "string", "required": True}]
 GOLDEN = {
     "counted": workflow(
         [script("first", STEP), values("between", a=1), script("second", STEP)],
-        parameters=[{"name": "dir", "type": "string", "required": True}],
-    )
+        parameters=DIR,
+    ),
+    "held": workflow([script("held", 'while [ ! -e "$PARAM_DIR/go" ]; do sleep 0.02; done')], parameters=DIR),
 }
 MOST = 3
 
@@ -45,3 +48,18 @@ def test_never_more_than_the_limit_are_at_work_and_all_get_their_turn(houses: li
         at_work += 1 if sign == "+" else -1
         most = max(most, at_work)
     assert 1 < most <= MOST
+
+
+@pytest.mark.parametrize("limit", ["max_concurrent_workflows", "max_concurrent_per_application"])
+def test_what_waits_for_its_turn_is_cancelled_at_once(store: Store, tmp_path: Path, limit: str) -> None:
+    provider = write_provider(tmp_path / "provider", golden=GOLDEN)
+    with running_platform(store, tmp_path, [provider], **{limit: 1}) as house:
+        at_work = house.execute("held", dir=str(tmp_path))
+        house.step_in(at_work, "held", "running")
+        queued = house.execute("held", dir=str(tmp_path))
+        executions.cancel(house.platform, ME, queued)
+        assert house.ended(queued).state == "cancelled"
+        assert house.steps(queued) == []
+        assert house.execution(at_work).state == "running"
+        (tmp_path / "go").touch()
+        assert house.ended(at_work).state == "succeeded"

@@ -12,6 +12,7 @@ from engine.services import claiming, executions, timeline
 from tests.services.conftest import ME, Build, House
 from tests.support.platforms import until
 from tests.support.rest import problem
+from tests.support.score import score
 
 
 def ended(house: House, execution_id: ExecutionId) -> ExecutionState | None:
@@ -85,3 +86,24 @@ def test_another_engine_of_the_same_database_claims_nothing_either(build: Build,
         assert until(lambda: ended(house, started)) is ExecutionState.SUCCEEDED
     finally:
         other.close(grace=0)
+
+
+def test_what_is_cancelled_meanwhile_ends_at_once_with_all_that_follows(house: House) -> None:
+    asleep = executions.execute(house.platform, ME, "waiting", {})
+    assert asleep is not None
+    house.rest()
+    claiming.pause(house.platform, ME)
+    queued = executions.execute(house.platform, ME, "hello", {"name": "x"})
+    assert queued is not None
+    (makes,) = house.submit(score(db="database")).execution_ids
+    for execution_id in (asleep, queued, makes):
+        executions.cancel(house.platform, ME, execution_id)
+    for execution_id in (asleep, queued, makes):
+        end = executions.wait(house.platform, execution_id, seconds=8)
+        assert (end.execution.state, end.execution.reason) == ("cancelled", "cancelled")
+    assert [(step.name, step.state) for step in executions.get(house.platform, asleep).steps] == [("gate", "cancelled")]
+    assert executions.get(house.platform, queued).steps == ()
+    made = house.resources("shop")
+    assert (made["db"].state, made["db"].reason) == ("failed", "cancelled")
+    assert made["workload"].blocked_by == made["db"].id
+    assert claiming.state(house.platform).queued == 0

@@ -198,3 +198,37 @@ def test_while_claiming_is_paused_nobody_gets_anything_and_afterwards_everything
     with store.begin() as tx:
         facts.drop(tx, facts.PAUSED)
     assert len(claim(store, worker="you")) == 3
+
+
+def cancelled(store: Store, *ids: ExecutionId) -> None:
+    with store.begin() as tx:
+        for execution_id in ids:
+            executions.request_cancel(tx, execution_id)
+
+
+def test_what_is_cancelled_is_claimed_to_be_ended_in_spite_of_pause_and_caps(store: Store) -> None:
+    queue(store, "app", 2)
+    slept, lost = claim(store)
+    finish(store, [slept], ExecutionState.WAITING)
+    first, queued, other = queue(store, "app", 3)
+    (busy,) = claim(store, limit=1)
+    assert busy.execution.id == first
+    cancelled(store, slept.execution.id, lost.execution.id, queued, first)
+    expire(store, lost.execution.id)
+    with store.begin() as tx:
+        facts.put(tx, facts.PAUSED, actor="user:me", reason="upgrade")
+        left_alone = claims.claim(tx, worker="you", limit=9, cap=1, lease=30, most=1, take_over=False)
+        taken_over = claims.claim(tx, worker="you", limit=9, cap=1, lease=30, most=1)
+    assert {c.execution.id for c in left_alone} == {slept.execution.id, queued}
+    assert [(c.execution.id, c.taken_over) for c in taken_over] == [(lost.execution.id, True)]
+    assert all(c.execution.cancel_requested for c in [*left_alone, *taken_over])
+    with store.begin() as tx:
+        facts.drop(tx, facts.PAUSED)
+    assert claim(store, cap=1) == [], "what is not cancelled waits for its turn"
+    assert [c.execution.id for c in claim(store)] == [other]
+
+
+def test_what_is_cancelled_comes_before_what_waits_for_its_turn(store: Store) -> None:
+    *_, last = queue(store, "app", 50)
+    cancelled(store, last)
+    assert [c.execution.id for c in claim(store, limit=1)] == [last]

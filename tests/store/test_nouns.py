@@ -123,7 +123,7 @@ def test_the_claim_finds_what_is_ready_by_its_partial_index(store: Store) -> Non
         text = query.compile(store.engine, compile_kwargs={"literal_binds": True})
         found = tx.connection.exec_driver_sql(explain + str(text).replace("%", "%%"))
         plan = "\n".join(str(tuple(row)) for row in found)
-    for index in ("ix_executions_queue", "ix_executions_due", "ix_executions_running"):
+    for index in ("ix_executions_queue", "ix_executions_due", "ix_executions_running", "ix_executions_cancelled"):
         assert index in plan
     assert not re.search(r"Seq Scan on executions|SCAN executions(?! USING)", plan), plan
 
