@@ -86,7 +86,7 @@ def test_the_installed_wheel_deploys_resolves_and_deletes_from_any_folder(
     env = {"INNOMINATUS_DATA_DIR": str(served)}
     ctl = installed / "innominatus-ctl"
     assert "is active." in run(ctl, "deploy", spec, "-w", cwd=tmp_path, env=env)
-    variables = run(ctl, "env", "ecommerce-backend", cwd=tmp_path, env=env)
+    variables = run(ctl, "env", "ecommerce-backend", "--reveal", cwd=tmp_path, env=env)
     url = next(line for line in variables.splitlines() if line.startswith("DATABASE_URL=")).partition("=")[2]
     query = f"import psycopg; print(psycopg.connect({url!r}).execute('select 41 + 1').fetchone()[0])"
     assert run(installed / "python", "-c", query, cwd=tmp_path).strip() == "42"

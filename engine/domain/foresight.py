@@ -17,10 +17,10 @@ _OF_SEVERAL = {_UPDATED: "are updated", _ANEW: "are created anew", _MAYBE: _MAYB
 _MOST_NAMED = 5
 
 
-def foreseen(items: Sequence[PlanItem], question: Question) -> list[PlanItem]:
-    """The items, dependencies first as they come, with what is known of them only after apply.
+def foreseen(items: Sequence[PlanItem], gone: Sequence[PlanItem], question: Question) -> list[PlanItem]:
+    """The items, dependencies first as they come, with what is known of them only after apply; then what is gone.
 
-    An item that is unchanged and depends on one whose outputs may change says that it may be updated, and why.
+    An item that is unchanged or kept and depends on one whose outputs may change says that it may be updated, and why.
     """
     moving = {item.key for item in items if item.action in _MOVES}
     names = {name: item.key for item in items for name in (item.name, *item.aliases)}
@@ -33,7 +33,31 @@ def foreseen(items: Sequence[PlanItem], question: Question) -> list[PlanItem]:
         elif (what := _change(item, question)) is not None:
             changing[item.key] = what
         told.append(after)
-    return told
+    return told + _kept(gone, changing, question)
+
+
+def _kept(gone: Sequence[PlanItem], changing: dict[ResourceKey, str], question: Question) -> list[PlanItem]:
+    """What is kept was made with what its names stood for before, and goes along with that."""
+    names = {
+        reference.name: key
+        for key, current in question.current.items()
+        for reference in current.references
+        if reference.application == question.application
+    }
+    while True:
+        known = len(changing)
+        told = [_kept_item(item, names, changing, question) for item in reversed(gone)]  # dependencies first
+        if len(changing) == known:
+            return told[::-1]
+
+
+def _kept_item(
+    item: PlanItem, names: Mapping[str, ResourceKey], changing: dict[ResourceKey, str], question: Question
+) -> PlanItem:
+    if item.action is not Action.KEPT or not _goes_along(item, question):
+        return item
+    read = {names[name] for name in resource_references(item.params) if name in names} - {item.key}
+    return _said(item, "reads outputs of", sorted(read & changing.keys()), changing, question)
 
 
 def _with_unknowns(item: PlanItem, names: Mapping[str, ResourceKey], moving: set[ResourceKey]) -> PlanItem:
@@ -60,13 +84,17 @@ def _with_consequences(
     item: PlanItem, names: Mapping[str, ResourceKey], changing: dict[ResourceKey, str], question: Question
 ) -> PlanItem:
     """Who waits for what changes is updated once outputs have; adds to `changing` what may change by that."""
-    resource = question.current[item.key].resource
-    if resource.application != question.application or not _follows(resource):  # its owner's spec says what it reads
+    if not _goes_along(item, question):
         return item
     read = {names[name] for name in resource_references(item.params) if name in names} - {item.key}
     causes = [key for key in item.depends_on if key in changing and key in read]
     how = "reads outputs of" if causes else "depends on"
-    causes = causes or [key for key in item.depends_on if key in changing]
+    return _said(item, how, causes or [key for key in item.depends_on if key in changing], changing, question)
+
+
+def _said(
+    item: PlanItem, how: str, causes: Sequence[ResourceKey], changing: dict[ResourceKey, str], question: Question
+) -> PlanItem:
     if not causes:
         return item
     because = f"it {how} {_named(causes, changing)}"
@@ -77,6 +105,12 @@ def _with_consequences(
     else:
         said = f"may fall behind: {because}, and its provider cannot update it"
     return replace(item, reason=f"{item.reason}; {said}" if item.reason else said)
+
+
+def _goes_along(item: PlanItem, question: Question) -> bool:
+    """Whether a change of what it was made with concerns the item; what others own reads what their specs say."""
+    resource = question.current[item.key].resource
+    return resource.application == question.application and _follows(resource)
 
 
 def _follows(resource: Resource) -> bool:

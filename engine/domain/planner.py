@@ -48,7 +48,7 @@ def make_plan(question: Question) -> Answer:
         return Answer(None, tuple(told))
     wanted = _in_order([_wanted_item(want, question) for want in desired])
     gone = gone_items(question, wanted=wanted)
-    items = foreseen(wanted, question) + gone
+    items = foreseen(wanted, gone, question)
     plan = Plan(question.application, question.environment, tuple(items), tuple(_warnings(items)))
     return Answer(replace(plan, hash=_hash(plan, question)))
 

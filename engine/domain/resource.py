@@ -231,6 +231,16 @@ def _after_failure(resource: Resource, end: RunEnd) -> Operation:
     return end.operation
 
 
+def withdraw(resource: Resource) -> Resource:
+    """The resource whose deletion, which has not begun, is not wanted any more; what it missed is pending instead."""
+    if resource.state is ResourceState.FAILED:
+        failed = Operation.UPDATE if resource.fingerprint else Operation.CREATE
+        return replace(resource, pending=failed, blocked_by=None, reason="failed")
+    if resource.desired_generation - resource.observed_generation > 1:
+        return replace(resource, pending=Operation.UPDATE, blocked_by=None)
+    return replace(resource, pending=None, blocked_by=None, observed_generation=resource.desired_generation)
+
+
 def resolve(resource: Resource, *, as_state: ResourceState) -> Resource:
     """A person sets a left-over straight: `active` or `terminated`, from `failed` only."""
     if resource.state is not ResourceState.FAILED:

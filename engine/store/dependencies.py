@@ -50,6 +50,11 @@ def _edge(
     return {"resource_id": resource_id, "depends_on_id": target, "unmet": unmet, "stale": stale}
 
 
+def closure_of_dependencies(tx: Transaction, ids: Collection[ResourceId]) -> set[ResourceId]:
+    """Everything that `ids` depend on, directly or not, stale edges included."""
+    return {target for targets in _below(tx, ids).values() for target in targets}
+
+
 def _below(tx: Transaction, ids: Collection[ResourceId]) -> dict[ResourceId, set[ResourceId]]:
     """What `ids` depend on, what that depends on, and so forth, per dependant."""
     found: dict[ResourceId, set[ResourceId]] = {}

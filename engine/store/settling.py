@@ -6,7 +6,7 @@ from typing import Protocol
 
 from engine.domain.graph import NodeKind
 from engine.domain.provider import Operation
-from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle
+from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle, withdraw
 from engine.domain.runs import Execution
 from engine.domain.values import SYSTEM, ApplicationId, ResourceId
 from engine.store import dependencies, events, graph, resources, steps
@@ -98,19 +98,44 @@ def _lock_reach(
 def settle_resolved(
     tx: Transaction, resource_id: ResourceId, as_state: ResourceState, *, choose: Choose, actor: str
 ) -> int:
-    """A person says what became of a failed resource; what waited for it goes on. Returns how many started."""
-    edges = dependencies.around(tx, [resource_id])
-    locked = resources.lock(tx, {resource_id, *(end for edge in edges for end in edge[:2])})
+    """A person says what became of a failed resource; what waited for it goes on. Returns how many started.
+
+    One that was to be deleted and is said to stand keeps what it uses.
+    """
+    reach = {resource_id} | {a for a, _ in dependencies.dependants(tx, [resource_id])}
+    reach |= dependencies.closure_of_dependencies(tx, [resource_id])
+    locked = resources.lock(tx, reach)
     before = dict(locked)
+    upheld = as_state is ResourceState.ACTIVE and before[resource_id].pending is Operation.DELETE
     locked[resource_id] = resolve(locked[resource_id], as_state=as_state)
     resources.save(tx, [locked[resource_id]])
     unblock(tx, locked, [resource_id], actor=actor)
     before = {**locked, resource_id: before[resource_id]}
+    edges = dependencies.around(tx, [resource_id])
     candidates = _after_success(tx, locked, before, [resource_id], edges, choose=choose)
+    kept = _keep_used(tx, locked, resource_id, choose=choose) if upheld else set[ResourceId]()
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before.get(rid)])
     events.record(tx, [state_event(locked[rid], actor) for rid in sorted(locked) if _state_moved(locked, before, rid)])
-    started = start_ready(tx, locked, candidates & set(locked), actor=actor)
-    return len(started) + _wake(tx, [locked[resource_id]])
+    started = start_ready(tx, locked, (candidates | kept) & set(locked), actor=actor)
+    return len(started) + _wake(tx, [locked[rid] for rid in sorted({resource_id} | kept)])
+
+
+def _keep_used(
+    tx: Transaction, locked: dict[ResourceId, Resource], user: ResourceId, *, choose: Choose
+) -> set[ResourceId]:
+    """What `user` uses is not to be deleted before it: as nobody deletes that now, it is not to be deleted either."""
+    kept: set[ResourceId] = set()
+    frontier = {user}
+    while frontier:
+        used = {target for _, target in dependencies.dependencies(tx, frontier)} - kept
+        frontier = {rid for rid in used if locked[rid].pending is Operation.DELETE and not locked[rid].in_progress}
+        kept |= frontier
+    for rid in kept:
+        after = withdraw(locked[rid])
+        locked[rid] = after if after.pending is None else _renewed(after, after.pending, choose, repeats=False)
+    dependencies.mark_met(tx, [rid for rid in kept if locked[rid].settled])
+    _after_failure(tx, locked, sorted(rid for rid in kept if _in_the_way(locked[rid])))
+    return kept
 
 
 def _state_moved(after: dict[ResourceId, Resource], before: dict[ResourceId, Resource], rid: ResourceId) -> bool:

@@ -101,3 +101,42 @@ def test_many_causes_are_counted_not_listed() -> None:
     assert one.action is Action.UNCHANGED
     assert "`database/shop.db4` and 2 more, which are updated" in one.reason
     assert "db5" not in one.reason
+
+
+KEPT = "no longer in the spec; `prune` deletes it"
+
+
+def test_what_is_gone_from_the_spec_and_kept_goes_along_with_what_it_reads() -> None:
+    there = (
+        exists("two", id_=1, params=READS_ONE),  # it was there before what it reads
+        exists("one", id_=2, params=READS_DB),
+        exists("db", id_=3),
+        exists("other", id_=4),
+        deployed(),
+    )
+    plan = planned(spec(db=("database", NEWER)), *there)
+    assert told(plan) == {
+        "db": ("update", "its params changed"),
+        "workload": ("unchanged", f"may be updated: it depends on {DB}, which is updated"),
+        "one": ("kept", f"{KEPT}; may be updated: it reads outputs of {DB}, which is updated"),
+        "two": ("kept", f"{KEPT}; may be updated: it reads outputs of {ONE}, which may be updated"),
+        "other": ("kept", KEPT),
+    }
+    assert f"database/shop.one: {told(plan)['one'][1]}" in plan.warnings
+
+
+def test_what_is_kept_and_cannot_be_updated_falls_behind() -> None:
+    there = exists("db", id_=1), exists("one", "cache", id_=2, params=READS_DB), deployed()
+    assert told(planned(spec(db=("database", NEWER)), *there))["one"][1] == (
+        f"{KEPT}; may fall behind: it reads outputs of {DB}, which is updated, and its provider cannot update it"
+    )
+
+
+def test_what_is_kept_follows_what_its_names_stood_for_when_it_was_made() -> None:
+    there = exists("db", id_=1), exists("one", id_=2, params=READS_DB), deployed()
+    assert told(planned(spec(db=("cache", {})), *there))["one"] == ("kept", KEPT)
+
+
+def test_what_is_pruned_goes_along_with_nothing() -> None:
+    there = exists("db", id_=1), exists("one", id_=2, params=READS_DB), deployed()
+    assert told(planned(spec(db=("database", NEWER)), *there, prune=True))["one"] == ("delete", "no longer wanted")

@@ -71,10 +71,12 @@ def test_shipped_folders_are_found_through_the_package() -> None:
 
 
 def test_a_folder_that_is_not_there_names_the_nearest_that_is(tmp_path: Path) -> None:
-    team = provider(tmp_path / "shop-team", "one", "postgres")
-    (tmp_path / "shop-teams").write_text("no folder")
-    for mistyped in (tmp_path / "shp-team", tmp_path.with_name(f"{tmp_path.name}x") / "shop-team"):
+    teams = tmp_path / "teams"
+    teams.mkdir()
+    team = provider(teams / "shop-team", "one", "postgres")
+    (teams / "shop-teams").write_text("no folder")
+    for mistyped in (teams / "shp-team", tmp_path / "taems" / "shop-team"):
         (told,) = load([mistyped]).problems
         assert (told.file, told.fix) == (str(mistyped), f"Did you mean `{team}`?")
-    (lost,) = load([tmp_path / "0"]).problems
+    (lost,) = load([teams / "0"]).problems
     assert lost.fix == "Check the path."

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.services import resources
+from engine.errors import NotFound
+from engine.services import applications, resources
 from engine.store.database import Store
 from tests.support.platforms import ME
 from tests.support.platforms_by_hand import ByHand, by_hand, reads, spec
@@ -104,8 +105,74 @@ def test_what_a_person_says_still_stands_is_not_robbed_of_what_it_uses(hand: ByH
     resources.resolve(hand.house.platform, ME, hand.resource("workload/app").id, as_="active")
     assert hand.take() == []
     assert hand.states() == {"thing/app.aa": "active", "workload/app": "active"}
+    assert all(resource.settled for resource in hand.house.resources().values())
+    assert status(hand) == "active"
     assert hand.delete("app") == ["delete workload/app"], "it is asked for again"
+    assert status(hand) == "deleting"
     assert hand.end("workload/app") == ["delete thing/app.aa"]
+
+
+def status(hand: ByHand) -> str:
+    return applications.get(hand.house.platform, "app").status
+
+
+def stands_after_all(hand: ByHand) -> list[str]:
+    """The deletion of the workload has failed, and a person says that it stands; what is under way then."""
+    hand.end("workload/app", "failed")
+    assert status(hand) == "failed"
+    resources.resolve(hand.house.platform, ME, hand.resource("workload/app").id, as_="active")
+    return hand.take()
+
+
+def test_what_is_left_of_a_deleted_application_is_told_by_its_own_states(hand: ByHand) -> None:
+    hand.submit(spec("app", {}))
+    hand.finish_all()
+    hand.delete("app")
+    assert status(hand) == "deleting"
+    assert stands_after_all(hand) == []
+    assert status(hand) == "active"
+    hand.delete("app")
+    hand.finish_all()
+    with pytest.raises(NotFound):
+        status(hand)
+
+
+def test_while_the_rest_goes_the_application_is_still_being_deleted(hand: ByHand) -> None:
+    hand.submit(spec("app", {"aa": "1", "bb": "1"}))
+    hand.finish_all({"value": "x"})
+    hand.delete("app")
+    hand.end("workload/app")
+    hand.end("thing/app.aa", "failed")
+    resources.resolve(hand.house.platform, ME, hand.resource("thing/app.aa").id, as_="active")
+    assert hand.take() == ["delete thing/app.bb"]
+    assert status(hand) == "deleting"
+    hand.end("thing/app.bb")
+    assert status(hand) == "active"
+
+
+def test_what_is_kept_for_it_gets_the_update_that_the_deletion_had_cut_off(hand: ByHand) -> None:
+    hand.submit(spec("app", {"aa": reads("bb"), "bb": "1"}))
+    hand.finish_all({"value": "x"})
+    assert hand.submit(spec("app", {"aa": "2 " + reads("bb"), "bb": "2"})) == ["update thing/app.bb"]
+    hand.delete("app")
+    hand.end("thing/app.bb", outputs={"value": "y"})
+    assert stands_after_all(hand) == ["update thing/app.aa"]
+    assert status(hand) == "in_progress"
+    hand.finish_all({"value": "y"})
+    assert (status(hand), set(hand.states().values())) == ("active", {"active"})
+
+
+def test_what_is_kept_for_it_and_had_failed_before_waits_for_a_person_again(hand: ByHand) -> None:
+    hand.submit(spec("app", {"aa": reads("bb"), "bb": "1"}))
+    hand.finish_all({"value": "x"})
+    hand.submit(spec("app", {"aa": reads("bb"), "bb": "2"}))
+    hand.end("thing/app.bb", "failed")
+    hand.delete("app")
+    assert stands_after_all(hand) == []
+    assert status(hand) == "failed"
+    assert hand.retry("thing/app.bb") == ["update thing/app.bb"]
+    hand.finish_all({"value": "x"})
+    assert (status(hand), set(hand.states().values())) == ("active", {"active"})
 
 
 def changed_twice(hand: ByHand) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import event
 
-from engine.domain.provider import Operation
 from engine.domain.resource import ResourceState
 from engine.errors import Conflict, Invalid
 from engine.services import executions, resources
@@ -135,8 +134,6 @@ class Platforms(RuleBasedStateMachine):
         if key := self._failed(data):
             failed = self.hand.resource(key)
             resources.resolve(self.hand.house.platform, ME, failed.id, as_=as_)
-            if as_ == "active" and failed.pending is Operation.DELETE:
-                self.laws.upheld.add(failed.id)
             for application in self.wanted if as_ == "gone" else ():
                 self.wanted[application] &= set(names_of(self.hand.house, application))
             self.hand.take()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from engine.domain.plan import Action
 from engine.domain.provider import Operation
 from engine.errors import Conflict
 from engine.services import resources
@@ -298,6 +299,19 @@ def test_a_person_who_says_that_it_stands_lets_the_others_go_on(hand: ByHand) ->
     assert hand.take() == ["create thing/app.bb"]
     hand.finish_all()
     assert set(hand.states().values()) == {"active"}
+
+
+def test_what_is_kept_is_updated_with_what_it_reads_as_the_plan_says(hand: ByHand) -> None:
+    hand.submit(spec("app", {"aa": reads("bb"), "bb": "1", "cc": reads("aa")}))
+    hand.finish_all({"value": "x"})
+    made = hand.house.submit(spec("app", {"bb": "2"}))
+    assert made.plan is not None
+    told = {item.name: item.reason for item in made.plan.items if item.action is Action.KEPT}
+    assert told["aa"].endswith("may be updated: it reads outputs of `thing/app.bb`, which is updated")
+    assert told["cc"].endswith("may be updated: it reads outputs of `thing/app.aa`, which may be updated")
+    assert hand.take() == ["update thing/app.bb"]
+    assert hand.end("thing/app.bb", outputs={"value": "y"}) == ["update thing/app.aa", "update workload/app"]
+    assert "update thing/app.cc" in hand.end("thing/app.aa", outputs={"value": "z"})
 
 
 def test_the_sweep_finds_a_lost_start_behind_many_that_wait(hand: ByHand) -> None:

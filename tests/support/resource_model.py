@@ -43,8 +43,6 @@ class Laws:
     uses: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
     given: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
     """What the newest run of a resource may read."""
-    upheld: set[ResourceId] = field(default_factory=set[ResourceId])
-    """Whose deletion had failed when a person said that it stands: what it uses is not deleted before it is."""
 
     def check(self) -> None:
         found = {resource.id: resource for resource in self.house.resources().values()}
@@ -91,7 +89,6 @@ class Laws:
         for row in live:
             if (row.id, row.attempt) not in self.begun:
                 self.begun.add((row.id, row.attempt))
-                self.upheld.discard(ResourceId(row.resource_id))
                 self._began(found[row.resource_id], Operation(row.operation), edges, found)
         for resource in found.values():
             if resource.state in {_S.TERMINATED, _S.REQUESTED, _S.BLOCKED}:
@@ -134,7 +131,7 @@ class Laws:
         for rid in stuck:
             blocker = found[rid].blocked_by
             assert blocker is None or blocker in failed, f"{found[rid].key} is blocked by what has not failed"
-        reached = failed | {rid for rid in self.upheld if found[rid].settled}
+        reached = failed
         while True:
             more = {rid for rid in stuck - reached if self._waits_for(found[rid], reached, edges)}
             if not more:
