@@ -22,7 +22,8 @@ def restart(tx: Transaction, resource: Resource, run: Execution | None, *, actor
         raise Conflict(
             f"Resource `{resource.key}` {'is still used by' if deleting else 'waits for'} others.",
             code="waiting",
-            hint="It goes on by itself when they are done; its details show which they are.",
+            hint=f"{'It goes on by itself' if resource.awaits_turn else 'Retry it'} when they are done; "
+            "its details show which they are.",
         )
     locked = {resource.id: resource}
     unblock(tx, locked, [resource.id], actor=str(actor))

@@ -55,6 +55,7 @@ def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -
     if any(edge.dependant in own and _in_the_way(locked[edge.target]) for edge in edges):
         stuck |= {b for _, b in dependencies.dependencies(tx, own) if _in_the_way(locked[b])}
     _after_failure(tx, locked, sorted(stuck))
+    _wait_for_the_late(tx, locked, moved, edges)
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
     events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
     started = start_ready(tx, locked, candidates & set(locked), actor=_ACTOR)
@@ -229,7 +230,7 @@ def _renew_dependants(
     late = resources.lock(tx, {target for _, target in edges} - set(locked))
     locked.update(late)
     before.update(late)
-    unmet = [(a, b) for a, b in edges if not locked[b].settled and locked[b].pending is not Operation.DELETE]
+    unmet = [(a, b) for a, b in edges if _is_to_come(locked[b])]
     dependencies.mark_unmet(tx, unmet)
     _after_failure(tx, locked, sorted({target for _, target in unmet if _in_the_way(locked[target])}))
 
@@ -264,6 +265,25 @@ def _after_failure(tx: Transaction, locked: dict[ResourceId, Resource], failed: 
             if resource.state is ResourceState.REQUESTED:
                 blocked = replace(blocked.moved(ResourceState.BLOCKED), blocked_by=root)
             locked[rid] = blocked
+
+
+def _wait_for_the_late(
+    tx: Transaction, locked: dict[ResourceId, Resource], moved: Collection[ResourceId], edges: Collection[Edge]
+) -> None:
+    """What came to be needed while a run was under way is waited for by the next one, now that there will be one."""
+    again = {
+        rid
+        for rid in moved
+        if locked[rid].state is ResourceState.FAILED and locked[rid].pending in {Operation.CREATE, Operation.UPDATE}
+    }
+    late = {
+        edge[:2] for edge in edges if edge.dependant in again and not edge.unmet and _is_to_come(locked[edge.target])
+    }
+    dependencies.mark_unmet(tx, late)
+
+
+def _is_to_come(resource: Resource) -> bool:
+    return not resource.settled and resource.pending is not Operation.DELETE
 
 
 def _waiting_for(tx: Transaction, locked: dict[ResourceId, Resource], root: ResourceId) -> set[ResourceId]:

@@ -66,6 +66,32 @@ def test_a_failed_run_that_a_newer_wish_follows_leaves_nobody_blocked(hand: ByHa
     assert set(hand.states().values()) == {"active"}
 
 
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+def test_what_came_to_be_needed_while_a_run_was_under_way_is_waited_for_by_its_retry(hand: ByHand, how: str) -> None:
+    assert hand.submit(spec("app")) == ["create workload/app"]
+    assert hand.submit(spec("app", {"aa": "1"})) == ["create thing/app.aa", "create workload/app"]
+    hand.end("workload/app", how)
+    with pytest.raises(Conflict, match="waits for others") as told:
+        hand.retry("workload/app")
+    assert "Retry it when" in told.value.hint
+    hand.end("thing/app.aa")
+    assert hand.states()["workload/app"] == "failed", "a person has not asked for it again"
+    assert hand.retry("workload/app") == ["create workload/app"]
+    hand.finish_all()
+    assert set(hand.states().values()) == {"active"}
+
+
+def test_a_deletion_that_failed_does_not_wait_for_what_came_to_be_needed_before(hand: ByHand) -> None:
+    hand.submit(spec("app"))
+    hand.submit(spec("app", {"aa": "1"}))
+    hand.end("workload/app", "failed")
+    hand.end("thing/app.aa", "failed")
+    assert hand.states() == {"workload/app": "failed", "thing/app.aa": "failed"}
+    hand.delete("app")
+    hand.finish_all()
+    assert set(hand.states().values()) == {"terminated"}
+
+
 def test_a_retry_repeats_the_operation_that_failed(hand: ByHand) -> None:
     hand.submit(spec("app", {"aa": "1"}))
     hand.finish_all({"value": "kept"})
