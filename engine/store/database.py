@@ -150,12 +150,26 @@ def open_engine(url: str, *, pool_size: int = 20, by_keys: bool = False) -> Engi
     if parsed.get_backend_name() == "sqlite":
         engine = sa.create_engine(parsed, pool_size=pool_size, max_overflow=20, connect_args={"timeout": 30})
         _prepare_sqlite(engine)
+        _close_late_ones(engine)
         return engine
     engine = sa.create_engine(
         parsed, pool_size=pool_size, max_overflow=10, pool_use_lifo=True, connect_args={"prepare_threshold": 2}
     )
     _prepare_postgresql(engine, ("jit", *_OTHER_WAYS) if by_keys else ("jit",))
+    _close_late_ones(engine)
     return engine
+
+
+def _close_late_ones(engine: Engine) -> None:
+    """A connection that comes back when the engine has been disposed of is closed, not left to the collector."""
+    disposed = threading.Event()
+
+    def returned(_connection: Any, record: ConnectionPoolEntry) -> None:
+        if disposed.is_set():
+            record.close()
+
+    event.listen(engine, "engine_disposed", lambda _engine: disposed.set())
+    event.listen(engine, "checkin", returned)
 
 
 def _prepare_postgresql(engine: Engine, off: Sequence[str]) -> None:

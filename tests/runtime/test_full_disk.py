@@ -106,7 +106,7 @@ def test_an_engine_alone_keeps_its_steps_at_work_however_long_it_takes(
 def test_one_engine_of_several_writes_what_was_done_and_goes_on_once_its_lease_is_over(
     disk: Disk, provider: Path, tmp_path: Path
 ) -> None:
-    several = {"database_url": "postgresql://others.work.on.it/too", "lease_seconds": 0.3}
+    several = {"database_url": "postgresql://others.work.on.it/too", "lease_seconds": 1.0}
     with running_platform(disk.store, tmp_path, [provider], **several) as house:
         execution_id = begun(house, "chain", tmp_path)
         with disk.full():
