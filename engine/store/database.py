@@ -164,11 +164,14 @@ def _close_late_ones(engine: Engine) -> None:
     """A connection that comes back when the engine has been disposed of is closed, not left to the collector."""
     disposed = threading.Event()
 
+    def dispose(_engine: Engine) -> None:
+        disposed.set()
+
     def returned(_connection: Any, record: ConnectionPoolEntry) -> None:
         if disposed.is_set():
             record.close()
 
-    event.listen(engine, "engine_disposed", lambda _engine: disposed.set())
+    event.listen(engine, "engine_disposed", dispose)
     event.listen(engine, "checkin", returned)
 
 
