@@ -25,6 +25,8 @@ from engine.store.database import Store
 from engine.store.sealing import Sealer, key_from_file, parse_key
 
 logger = structlog.get_logger()
+_MOST_CONNECTIONS = 16
+"""Threads ask the database for milliseconds at a time; a PostgreSQL admits a hundred connections from all processes."""
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
@@ -65,7 +67,9 @@ def sealer_of(settings: Settings) -> Sealer:
 
 def open_store(settings: Settings) -> Store:
     """The database, as it stands: nothing has been asked of it yet."""
-    return database.open_store(settings.sqlalchemy_url, sealer_of(settings), pool_size=settings.threads + 8)
+    return database.open_store(
+        settings.sqlalchemy_url, sealer_of(settings), pool_size=min(settings.threads + 8, _MOST_CONNECTIONS)
+    )
 
 
 def activate_providers(store: Store, settings: Settings) -> ActiveProviders:

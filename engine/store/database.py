@@ -153,7 +153,7 @@ def open_engine(url: str, *, pool_size: int = 20, by_keys: bool = False) -> Engi
         _close_late_ones(engine)
         return engine
     engine = sa.create_engine(
-        parsed, pool_size=pool_size, max_overflow=10, pool_use_lifo=True, connect_args={"prepare_threshold": 2}
+        parsed, pool_size=pool_size, max_overflow=4, pool_use_lifo=True, connect_args={"prepare_threshold": 2}
     )
     _prepare_postgresql(engine, ("jit", *_OTHER_WAYS) if by_keys else ("jit",))
     _close_late_ones(engine)
