@@ -63,3 +63,12 @@ def test_what_waits_for_its_turn_is_cancelled_at_once(store: Store, tmp_path: Pa
         assert house.execution(at_work).state == "running"
         (tmp_path / "go").touch()
         assert house.ended(at_work).state == "succeeded"
+
+
+def test_the_end_of_one_lets_the_next_of_its_application_begin_without_a_sweep(store: Store, tmp_path: Path) -> None:
+    provider = write_provider(tmp_path / "provider", golden=GOLDEN)
+    changes = {"threads": 6, "max_concurrent_per_application": 1, "sweep_seconds": 3600.0}
+    with running_platform(store, tmp_path, [provider], **changes) as house:
+        ids = [house.execute("counted", dir=str(tmp_path)) for _ in range(3)]
+        assert {house.ended(found).state for found in ids} == {ExecutionState.SUCCEEDED}
+    assert (tmp_path / "log").read_text().split() == ["+", "-"] * 6
