@@ -115,6 +115,11 @@ def resource_references(value: Json) -> frozenset[str]:
     )
 
 
+def refers_to_metadata(value: Json) -> bool:
+    """Whether any text in a value reads the application's metadata."""
+    return any(reference.keys[0] == METADATA for text in _texts(value) for reference in find(text))
+
+
 def output_references(value: Json) -> frozenset[tuple[str, str]]:
     """Every (resource, output) that the texts in a value read; the output is the first key below the resource."""
     found: set[tuple[str, str]] = set()

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.provider import Operation
+from engine.domain.resource import Resource
 from engine.domain.values import ApplicationId, ExecutionId, Json, JsonObject, ResourceId
 
 
@@ -86,7 +87,11 @@ class StepRun:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An execution a worker holds. `taken_over` when it was found running under a lease that ran out."""
+    """An execution a worker holds. `taken_over` when it was found running under a lease that ran out.
+
+    `resource` is what it works for, as it was at the moment of the claim.
+    """
 
     execution: Execution
     taken_over: bool = False
+    resource: Resource | None = None

@@ -1,7 +1,7 @@
 """What every run of a process works with."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from engine.domain.place import Place
@@ -10,7 +10,7 @@ from engine.providers.active import ActiveProviders
 from engine.runtime.attempt import Workshop
 from engine.runtime.context import LiveLog
 from engine.runtime.requests import Requests
-from engine.store.database import Store
+from engine.store.database import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,9 @@ class Bench:
     """The end of an execution was asked for and is on record: whoever runs it here may stop at once."""
     aside: Callable[[], AbstractContextManager[None]]
     """Around whatever waits for the world on the thread that carries a run: others are carried on meanwhile."""
+
+    @contextmanager
+    def reading(self) -> Generator[Transaction]:
+        """A snapshot of the database, for the thread that carries a run."""
+        with self.aside(), self.store.read() as tx:
+            yield tx

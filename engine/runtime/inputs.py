@@ -7,21 +7,23 @@ from engine.domain import parameters, spec_reader
 from engine.domain.placeholders import (
     PlaceholderError,
     output_references,
+    refers_to_metadata,
     resolver,
     resource_references,
     substitute_tree,
 )
 from engine.domain.planner import canonical
-from engine.domain.provider import Operation, Provider
+from engine.domain.provider import Operation
 from engine.domain.resource import Resource
-from engine.domain.runs import Execution, Outputs
+from engine.domain.runs import Claim, Execution, Outputs
 from engine.domain.spec import WORKLOAD
 from engine.domain.values import ApplicationId, Json, JsonObject
 from engine.domain.workflow import Workflow
 from engine.domain.workload import resolve_workload
 from engine.errors import Invalid, Problem
+from engine.runtime.bench import Bench
 from engine.store import applications, resources
-from engine.store.database import Store, Transaction
+from engine.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +40,15 @@ class Subject:
     """Whether what the resource's provider makes lives in the place of the engine that made it."""
 
 
-def subject_of(store: Store, execution: Execution, provider: Provider) -> Subject:
-    """Resolve the params of the execution's resource. Raises Invalid when a placeholder has no value."""
-    if execution.resource_id is None:
-        return Subject()
-    with store.read() as tx:
-        resource = resources.get(tx, execution.resource_id)
-        assert resource is not None
-        neighbours = resources.outputs_by_name(tx, resource.application_id)
-        metadata = _metadata(tx, resource, neighbours)
+def subject_of(bench: Bench, claim: Claim) -> Subject:
+    """Resolve the params of the claim's resource. Raises Invalid when a placeholder has no value."""
+    execution, resource = claim.execution, claim.resource
+    assert resource is not None
+    metadata, neighbours = _surroundings(bench, resource)
     strict = execution.operation in {Operation.CREATE, Operation.UPDATE}
     params = _resolved(resource, metadata, neighbours, strict=strict)
-    used = resource_references(resource.params)
-    masks = [value for name in used if name in neighbours for value in secret_texts(neighbours[name])]
-    kind = provider.resource_type(resource.key.type)
+    masks = [value for name in sorted(neighbours) for value in secret_texts(neighbours[name])]
+    kind = bench.providers.provider(execution.digest).resource_type(resource.key.type)
     view: JsonObject = {
         "id": resource.key.id,
         "name": resource.name,
@@ -66,7 +63,7 @@ def subject_of(store: Store, execution: Execution, provider: Provider) -> Subjec
         view=view,
         params=params,
         secret_params=_secret_params(resource, neighbours) | (kind.secret_params if kind else frozenset[str]()),
-        fingerprint=store.sealer.fingerprint(canonical(params)),
+        fingerprint=bench.store.sealer.fingerprint(canonical(params)),
         masks=tuple(masks + list(secret_texts(resource))),
         resource=resource,
         local=kind is not None and kind.local,
@@ -78,8 +75,18 @@ def secret_texts(resource: Resource) -> tuple[str, ...]:
     return tuple(str(resource.outputs[name]) for name in sorted(resource.secret_outputs & resource.outputs.keys()))
 
 
-def _metadata(tx: Transaction, resource: Resource, neighbours: Mapping[str, Resource]) -> JsonObject:
-    workload = neighbours.get(WORKLOAD)
+def _surroundings(bench: Bench, resource: Resource) -> tuple[JsonObject, Mapping[str, Resource]]:
+    """What the resource refers to: metadata of its application, other resources by name. Nothing else is read."""
+    used, metadata = resource_references(resource.params), refers_to_metadata(resource.params)
+    if not used and not metadata:
+        return {}, {}
+    with bench.reading() as tx:
+        return _metadata(tx, resource) if metadata else {}, resources.named(tx, resource.application_id, used)
+
+
+def _metadata(tx: Transaction, resource: Resource) -> JsonObject:
+    workload = resource if resource.key.type == WORKLOAD else None
+    workload = workload or resources.named(tx, resource.application_id, [WORKLOAD]).get(WORKLOAD)
     written = workload.params.get("metadata") if workload else None
     if isinstance(written, dict):
         return written

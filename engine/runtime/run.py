@@ -123,8 +123,7 @@ class Run:
         self._rests = Rests(progress, self._ledger, self._bench.requests, self._masker)
         self._ends = Ends(self._bench, progress, self._ledger)
         if execution.resource_id is not None:
-            with self._bench.aside():
-                subject = subject_of(self._bench.store, execution, self._bench.providers.provider(execution.digest))
+            subject = subject_of(self._bench, self._claim)
             self._ends = Ends(self._bench, progress, self._ledger, subject)
             for value in subject.masks:
                 self._masker.add(value)
@@ -146,7 +145,7 @@ class Run:
             check_at_home(subject.resource, operation, self._bench.place, begun=begun)
 
     def _restore(self, progress: Progress) -> None:
-        with self._bench.aside(), self._bench.store.read() as tx:
+        with self._bench.reading() as tx:
             runs = steps.of_execution(tx, self._execution.id)
             over = {run.name: waits.ended(tx, run) for run in runs if run.state is StepState.WAITING}
             self._logged = leavings.log_chunks(tx, self._execution.id) if any(over.values()) else {}
@@ -287,7 +286,7 @@ class Run:
             return {}
         if self._ledger.pending:
             yield from self._ledger.write()
-        with self._bench.aside(), self._bench.store.read() as tx:
+        with self._bench.reading() as tx:
             return leavings.artifacts_of(tx, self._execution.id)
 
     def _take_in(self, step: Step, attempt: Attempt, outcome: Outcome) -> None:

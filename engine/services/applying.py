@@ -147,30 +147,36 @@ def _refer(tx: Transaction, applied: _Applied, application: Application) -> None
 
 def _connect(tx: Transaction, applied: _Applied, application: Application) -> None:
     """Who waits for whom. What the spec drops stays until those that were made with it have been updated."""
-    dropped: list[tuple[ResourceId, ResourceId]] = []
     gone = {resource.id for resource in applied.now.values() if resource.state is ResourceState.TERMINATED}
     under_way = [resource.execution_id for resource in applied.now.values() if resource.in_progress]
     running = executions.generations(tx, [run for run in under_way if run is not None])
+    edges: dict[ResourceId, list[tuple[ResourceId, bool]]] = {}
+    changing: set[ResourceId] = set()
     for item in applied.wanted:
         resource = applied.now.get(item.key)
         if resource is None or resource.application_id != application.id:  # its owner's spec says what it waits for
             continue
         if item.action is Action.BLOCKED:  # it stays as it was made
             continue
-        waits = resource.pending is not None and (
-            resource.execution_id is None
-            or not resource.in_progress
-            or resource.desired_generation > running.get(resource.execution_id, 0)  # another run follows this one
-        )
+        waits = _has_a_run_to_come(resource, running)
         targets = [applied.now[key] for key in item.depends_on if key in applied.now]
-        edges = [(target.id, waits and not target.settled) for target in targets]
-        released = dependencies.replace(tx, resource.id, edges) - gone
+        edges[resource.id] = [(target.id, waits and not target.settled) for target in targets]
         if resource.pending is not None and resource.state not in UNMADE:
-            dropped += [(resource.id, target) for target in released]
-    dependencies.keep_stale(tx, dropped)
+            changing.add(resource.id)
+    dropped = dependencies.replace(tx, edges)
+    dependencies.keep_stale(tx, [(rid, target) for rid, target in dropped if rid in changing and target not in gone])
     forgotten = [applied.now[item.key] for item in applied.released if item.action is Action.RETAIN]
     dependencies.drop_from(tx, [resource.id for resource in forgotten])
     forget(tx, forgotten)
+
+
+def _has_a_run_to_come(resource: Resource, running: Mapping[ExecutionId, int]) -> bool:
+    """Whether one that has not begun carries out what is pending. `running` are the generations under way."""
+    return resource.pending is not None and (
+        resource.execution_id is None
+        or not resource.in_progress
+        or resource.desired_generation > running.get(resource.execution_id, 0)
+    )
 
 
 def _tell(

@@ -27,7 +27,7 @@ def of_application(platform: Platform, name: str, *, environment: str = DEFAULT_
     """Raises NotFound, and Conflict while a resource that a variable reads is not there yet."""
     with platform.store.read() as tx:
         found = existing(tx, name, environment)
-        named = resources.outputs_by_name(tx, found.id)
+        named = resources.named(tx, found.id)
     workload = named.get(WORKLOAD)
     if workload is None:
         raise NotFound("workload", name, hint="No provider deploys workloads, so nothing resolves its variables.")

@@ -10,7 +10,7 @@ from engine.domain.execution import ExecutionState
 from engine.domain.runs import Claim
 from engine.domain.values import ExecutionId
 from engine.errors import Unavailable
-from engine.store import facts
+from engine.store import facts, resources
 from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.executions import execution_of
@@ -133,10 +133,14 @@ def _take(tx: Transaction, chosen: Mapping[int, str], *, worker: str, lease: flo
         .returning(executions, name, environment)
     )
     rows = {row.id: row for row in tx.connection.execute(statement).all()}
+    subjects = resources.rows(tx, [row.resource_id for row in rows.values() if row.resource_id is not None])
     claims: list[Claim] = []
     for execution_id, state in chosen.items():
+        row = rows[execution_id]
+        subject = subjects.get(row.resource_id)
         try:
-            claims.append(Claim(execution_of(tx, rows[execution_id]), taken_over=state == "running"))
+            resource = None if subject is None else resources.resource_of(tx, subject)
+            claims.append(Claim(execution_of(tx, row), state == "running", resource))
         except Unavailable as error:
             _put_off(tx, execution_id, state, error.message)
     return claims

@@ -1,6 +1,6 @@
 """Which resource waits for which. An edge points from the dependant to what it depends on."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from engine.store.database import Transaction
 from engine.store.tables import resource_dependencies as edges
 
 _CHUNK = 500
+_UNMET = edges.c.unmet.is_(sa.true())
 
 
 def _chunks(ids: Iterable[ResourceId]) -> list[list[ResourceId]]:
@@ -19,14 +20,20 @@ def _chunks(ids: Iterable[ResourceId]) -> list[list[ResourceId]]:
     return [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
 
 
-def replace(tx: Transaction, resource_id: ResourceId, wanted: Sequence[tuple[ResourceId, bool]]) -> set[ResourceId]:
-    """Write the edges of one dependant as (depends on, unmet); returns what it depended on and no longer does."""
-    old = {target for _, target in dependencies(tx, [resource_id])}
-    if old:
-        tx.connection.execute(sa.delete(edges).where(edges.c.resource_id == resource_id))
-    rows = [_edge(resource_id, target, unmet=unmet) for target, unmet in sorted(wanted)]
+def replace(
+    tx: Transaction, wanted: Mapping[ResourceId, Collection[tuple[ResourceId, bool]]]
+) -> set[tuple[ResourceId, ResourceId]]:
+    """Write the edges of each dependant as (depends on, unmet); returns (dependant, depends on) that hold no more."""
+    old = set(dependencies(tx, wanted))
+    for chunk in _chunks({resource_id for resource_id, _ in old}):
+        tx.connection.execute(sa.delete(edges).where(among(tx, edges.c.resource_id, chunk)))
+    rows = [
+        _edge(resource_id, target, unmet=unmet)
+        for resource_id, targets in sorted(wanted.items())
+        for target, unmet in sorted(targets)
+    ]
     insert_rows(tx, edges, rows)
-    return old - {target for target, _ in wanted}
+    return old - {(resource_id, target) for resource_id, targets in wanted.items() for target, _ in targets}
 
 
 def keep_stale(tx: Transaction, pairs: Iterable[tuple[ResourceId, ResourceId]]) -> None:
@@ -108,10 +115,10 @@ def dependants(
     found: list[tuple[ResourceId, ResourceId]] = []
     for chunk in _chunks(ids):
         query = sa.select(edges.c.resource_id, edges.c.depends_on_id).where(
-            edges.c.depends_on_id.in_(chunk), edges.c.stale.is_(sa.false())
+            among(tx, edges.c.depends_on_id, chunk), edges.c.stale.is_(sa.false())
         )
         if unmet_only:
-            query = query.where(edges.c.unmet.is_(sa.true()))
+            query = query.where(_UNMET)
         found += [(ResourceId(a), ResourceId(b)) for a, b in tx.connection.execute(query)]
     return found
 
@@ -120,7 +127,7 @@ def dependencies(tx: Transaction, ids: Iterable[ResourceId]) -> list[tuple[Resou
     """Edges (dependant, depends on) that start in `ids`, stale ones included."""
     found: list[tuple[ResourceId, ResourceId]] = []
     for chunk in _chunks(ids):
-        query = sa.select(edges.c.resource_id, edges.c.depends_on_id).where(edges.c.resource_id.in_(chunk))
+        query = sa.select(edges.c.resource_id, edges.c.depends_on_id).where(among(tx, edges.c.resource_id, chunk))
         found += [(ResourceId(a), ResourceId(b)) for a, b in tx.connection.execute(query)]
     return found
 
@@ -129,7 +136,9 @@ def waiting_for_others(tx: Transaction, ids: Iterable[ResourceId]) -> set[Resour
     """Those of `ids` that have an unmet dependency."""
     found: set[ResourceId] = set()
     for chunk in _chunks(ids):
-        query = sa.select(edges.c.resource_id).where(edges.c.resource_id.in_(chunk), edges.c.unmet.is_(sa.true()))
+        query = sa.select(edges.c.resource_id).where(
+            among(tx, edges.c.resource_id, chunk), edges.c.unmet.is_(sa.true())
+        )
         found |= {ResourceId(value) for value in tx.connection.execute(query.distinct()).scalars()}
     return found
 
@@ -138,7 +147,7 @@ def needed_by_others(tx: Transaction, ids: Iterable[ResourceId]) -> set[Resource
     """Those of `ids` that something still depends on: they cannot be deleted yet."""
     found: set[ResourceId] = set()
     for chunk in _chunks(ids):
-        query = sa.select(edges.c.depends_on_id).where(edges.c.depends_on_id.in_(chunk))
+        query = sa.select(edges.c.depends_on_id).where(among(tx, edges.c.depends_on_id, chunk))
         found |= {ResourceId(value) for value in tx.connection.execute(query.distinct()).scalars()}
     return found
 
@@ -147,7 +156,9 @@ def mark_met(tx: Transaction, ids: Iterable[ResourceId]) -> None:
     """Nobody waits for these any more."""
     for chunk in _chunks(ids):
         tx.connection.execute(
-            sa.update(edges).where(edges.c.depends_on_id.in_(chunk), edges.c.unmet.is_(sa.true())).values(unmet=False)
+            sa.update(edges)
+            .where(among(tx, edges.c.depends_on_id, chunk), edges.c.unmet.is_(sa.true()))
+            .values(unmet=False)
         )
 
 
@@ -168,7 +179,7 @@ def drop_stale(tx: Transaction, ids: Iterable[ResourceId]) -> set[ResourceId]:
     """End the stale edges that start in `ids`; returns what they pointed to."""
     targets: set[ResourceId] = set()
     for chunk in _chunks(ids):
-        where = sa.and_(edges.c.resource_id.in_(chunk), edges.c.stale.is_(sa.true()))
+        where = sa.and_(among(tx, edges.c.resource_id, chunk), edges.c.stale.is_(sa.true()))
         found = tx.connection.execute(sa.select(edges.c.depends_on_id).where(where)).scalars().all()
         targets |= {ResourceId(value) for value in found}
         if found:
@@ -180,7 +191,7 @@ def drop_from(tx: Transaction, ids: Iterable[ResourceId]) -> set[ResourceId]:
     """The resources in `ids` are gone: they depend on nothing any more. Returns what they depended on."""
     targets = {target for _, target in dependencies(tx, ids)}
     for chunk in _chunks(ids):
-        tx.connection.execute(sa.delete(edges).where(edges.c.resource_id.in_(chunk)))
+        tx.connection.execute(sa.delete(edges).where(among(tx, edges.c.resource_id, chunk)))
     return targets
 
 

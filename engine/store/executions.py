@@ -12,6 +12,7 @@ from engine.domain.provider import Operation
 from engine.domain.runs import Execution, Outputs
 from engine.domain.values import ApplicationId, ExecutionId, ResourceId
 from engine.store import fair_queue
+from engine.store.among import among
 from engine.store.bulk import insert_numbered
 from engine.store.database import Transaction
 from engine.store.sealed_outputs import seal, unseal
@@ -137,7 +138,7 @@ def generations(tx: Transaction, ids: Iterable[ExecutionId]) -> dict[ExecutionId
     found: dict[ExecutionId, int] = {}
     for start in range(0, len(wanted), 500):
         query = sa.select(executions.c.id, executions.c.generation).where(
-            executions.c.id.in_(wanted[start : start + 500])
+            among(tx, executions.c.id, wanted[start : start + 500])
         )
         found |= {ExecutionId(row.id): row.generation for row in tx.connection.execute(query)}
     return found

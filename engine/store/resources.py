@@ -1,6 +1,6 @@
 """Resources, who refers to them, and what they depend on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from engine.domain.planner import Current, Reference
 from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceKey, ResourceState
 from engine.domain.values import ApplicationId, ExecutionId, JsonObject, ResourceId
-from engine.store.among import among_those
+from engine.store.among import among, among_those
 from engine.store.bulk import insert_numbered, insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import RESOURCE_STANDING, applications, resource_references, resources
@@ -128,7 +128,7 @@ def lock(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resourc
         return {}
     found: dict[ResourceId, Resource] = {}
     for start in range(0, len(wanted), 500):  # SQLite bounds the number of bound values
-        query = _SELECT.where(resources.c.id.in_(wanted[start : start + 500])).order_by(resources.c.id)
+        query = _SELECT.where(among(tx, resources.c.id, wanted[start : start + 500])).order_by(resources.c.id)
         query = query.with_for_update(of=resources) if tx.postgresql else query
         found |= {ResourceId(row.id): resource_of(tx, row) for row in tx.connection.execute(query)}
     return found
@@ -136,7 +136,7 @@ def lock(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resourc
 
 def blocked_by(tx: Transaction, roots: Iterable[ResourceId]) -> set[ResourceId]:
     """What any of `roots` blocks."""
-    query = sa.select(resources.c.id).where(resources.c.blocked_by.in_(sorted(roots)))
+    query = sa.select(resources.c.id).where(among(tx, resources.c.blocked_by, sorted(roots)))
     return {ResourceId(value) for value in tx.connection.execute(query).scalars()}
 
 
@@ -221,22 +221,23 @@ def currents(
             resource_references.c.application_id == application_id
         )
         ids |= {ResourceId(value) for value in tx.connection.execute(mine).scalars()}
-    found = lock(tx, ids) if locked else _by_ids(tx, ids)
+    found = lock(tx, ids) if locked else by_ids(tx, ids)
     referring = references(tx, ids)
     return {resource.key: Current(resource, tuple(referring.get(resource.id, ()))) for resource in found.values()}
 
 
-def _by_ids(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resource]:
-    wanted = sorted(ids)
-    found: dict[ResourceId, Resource] = {}
+def rows(tx: Transaction, ids: Collection[int]) -> dict[int, Any]:
+    """The rows of these resources, for `resource_of`."""
+    found: dict[int, Any] = {}
+    wanted = sorted(set(ids))
     for start in range(0, len(wanted), 500):
-        query = _SELECT.where(resources.c.id.in_(wanted[start : start + 500]))
-        found |= {ResourceId(row.id): resource_of(tx, row) for row in tx.connection.execute(query)}
+        query = _SELECT.where(among(tx, resources.c.id, wanted[start : start + 500]))
+        found |= {row.id: row for row in tx.connection.execute(query)}
     return found
 
 
-def by_ids(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resource]:
-    return _by_ids(tx, ids)
+def by_ids(tx: Transaction, ids: Collection[ResourceId]) -> dict[ResourceId, Resource]:
+    return {ResourceId(resource_id): resource_of(tx, row) for resource_id, row in rows(tx, ids).items()}
 
 
 def references(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, list[Reference]]:
@@ -247,7 +248,7 @@ def references(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, l
         query = (
             sa.select(resource_references, applications.c.name.label("application"))
             .join(applications, applications.c.id == resource_references.c.application_id)
-            .where(resource_references.c.resource_id.in_(wanted[start : start + 500]))
+            .where(among(tx, resource_references.c.resource_id, wanted[start : start + 500]))
             .order_by(applications.c.name, resource_references.c.name)
         )
         for row in tx.connection.execute(query):
@@ -265,36 +266,45 @@ def set_references(
     drop: Iterable[ResourceId] = (),
 ) -> None:
     """Write an application's references: every (resource, name, params) wanted, none for the resources in `drop`."""
-    rows = [
-        {
-            "resource_id": resource_id,
-            "application_id": application_id,
-            "name": name,
-            "params_sealed": tx.sealer.seal_json(params, _PARAMS),
-        }
-        for resource_id, name, params in sorted(wanted, key=lambda item: (item[0], item[1]))
-    ]
-    replaced = sorted({row["resource_id"] for row in rows} | set(drop))
+    ordered = sorted(wanted, key=lambda item: (item[0], item[1]))
+    replaced = sorted({item[0] for item in ordered} | set(drop))
     for start in range(0, len(replaced), 500):
         tx.connection.execute(
             sa.delete(resource_references).where(
                 resource_references.c.application_id == application_id,
-                resource_references.c.resource_id.in_(replaced[start : start + 500]),
+                among(tx, resource_references.c.resource_id, replaced[start : start + 500]),
             )
         )
-    insert_rows(tx, resource_references, rows)
-
-
-def outputs_by_name(tx: Transaction, application_id: ApplicationId) -> Mapping[str, Resource]:
-    """The resources of an application by every name its spec gives them."""
-    query = sa.select(resource_references.c.name, resource_references.c.resource_id).where(
-        resource_references.c.application_id == application_id
+    insert_rows(
+        tx,
+        resource_references,
+        [
+            {
+                "resource_id": resource_id,
+                "application_id": application_id,
+                "name": name,
+                "params_sealed": tx.sealer.seal_json(params, _PARAMS),
+            }
+            for resource_id, name, params in ordered
+        ],
     )
-    ids = {row.name: ResourceId(row.resource_id) for row in tx.connection.execute(query)}
-    found = _by_ids(tx, set(ids.values()))
-    return {name: found[resource_id] for name, resource_id in ids.items() if resource_id in found}
+
+
+def named(tx: Transaction, application_id: ApplicationId, names: Collection[str] | None = None) -> dict[str, Resource]:
+    """The resources of an application by every name its spec gives them; with `names` only those."""
+    query = _SELECT.add_columns(resource_references.c.name.label("reference"))
+    query = query.join(resource_references, resource_references.c.resource_id == resources.c.id)
+    query = query.where(resource_references.c.application_id == application_id)
+    if names is None:
+        return {row.reference: resource_of(tx, row) for row in tx.connection.execute(query)}
+    found: dict[str, Resource] = {}
+    wanted = sorted(names)
+    for start in range(0, len(wanted), 500):
+        some = query.where(resource_references.c.name.in_(wanted[start : start + 500]))
+        found |= {row.reference: resource_of(tx, row) for row in tx.connection.execute(some)}
+    return found
 
 
 def touch_checked(tx: Transaction, ids: Iterable[ResourceId]) -> None:
     """Note that a health check of these resources has been asked for."""
-    tx.connection.execute(sa.update(resources).where(resources.c.id.in_(sorted(ids))).values(checked_at=tx.now))
+    tx.connection.execute(sa.update(resources).where(among(tx, resources.c.id, sorted(ids))).values(checked_at=tx.now))

@@ -129,11 +129,11 @@ def _waiting_for(tx: Transaction, kind: WaitKind, refs: Collection[int]) -> sa.S
     )
 
 
-def _wake(tx: Transaction, waiting: sa.Select[tuple[int]] | sa.CompoundSelect[tuple[int]]) -> int:
-    ids = sorted(set(tx.connection.execute(waiting).scalars()))
+def _wake(tx: Transaction, waiting: sa.Select[Any] | sa.CompoundSelect[Any]) -> int:
+    ids: list[int] = sorted(set(tx.connection.execute(waiting).scalars()))
     if not ids:
         return 0
-    asleep = sa.and_(executions.c.id.in_(ids), executions.c.state == ExecutionState.WAITING.value)
+    asleep = sa.and_(among(tx, executions.c.id, ids), executions.c.state == ExecutionState.WAITING.value)
     return tx.connection.execute(sa.update(executions).where(asleep).values(ready_at=tx.now)).rowcount
 
 
@@ -226,6 +226,6 @@ _APPLICATION_OVER = sa.or_(
 def make_ready(tx: Transaction, ids: Iterable[ExecutionId]) -> None:
     tx.connection.execute(
         sa.update(executions)
-        .where(executions.c.id.in_(sorted(ids)), executions.c.state == ExecutionState.WAITING.value)
+        .where(among(tx, executions.c.id, sorted(ids)), executions.c.state == ExecutionState.WAITING.value)
         .values(ready_at=tx.now)
     )
