@@ -83,9 +83,9 @@ def throughput_apart(ground: Ground, *, workers: int, goal: str, count: int = 20
     try:
         with apart(ground, url=url, threads=threads, processes=workers) as house:
             new = _like_one_of(house, store, "five-noops")
-            drained(store, new, 200, lambda _: nudges.send())
+            drained(store, new, 200, nudges.send)
             before, began = _Spent.now(ground), time.perf_counter()
-            drained(store, new, count, lambda _: nudges.send())
+            drained(store, new, count, nudges.send)
             taken, spent = time.perf_counter() - began, _Spent.now(ground)
     finally:
         nudges.stop()
@@ -147,19 +147,19 @@ def _like_one_of(house: Apart, store: Store, workflow: str) -> NewExecution:
     return NewExecution(row.provider, row.digest, workflow, "bench", str(ACTOR), total_steps=5)
 
 
-def drained(store: Store, new: NewExecution, count: int, nudge: Callable[[int], None]) -> None:
+def drained(store: Store, new: NewExecution, count: int, nudge: Callable[[], None]) -> None:
     """Request `count` executions and wait until they have succeeded."""
     _drain(store, _request(store, new, count, nudge))
 
 
-def _request(store: Store, new: NewExecution, count: int, nudge: Callable[[int], None]) -> int:
+def _request(store: Store, new: NewExecution, count: int, nudge: Callable[[], None]) -> int:
     """Queue `count` executions in one transaction; returns how many will have succeeded in all."""
     with store.begin() as tx:
         before = executions.counts(tx).get(ExecutionState.SUCCEEDED, 0)
         unfinished = sa.select(sa.func.count()).where(table.c.state.in_(["pending", "running"]))
         before += tx.connection.execute(unfinished).scalar_one()
         executions.queue(tx, [new] * count)
-    nudge(count)
+    nudge()
     return before + count
 
 

@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -57,6 +58,7 @@ class Claimer:
         self._waiting: deque[Held] = deque()
         self._held: dict[ExecutionId, Held] = {}
         self._running = 0
+        self._booked = 0
         self._ends: deque[tuple[float, int]] = deque()
         self._hope = True
         self._closed = False
@@ -88,7 +90,7 @@ class Claimer:
             with self._lock:
                 if self._waiting and not self._closed:
                     return self._take()
-                free = self._threads - self._running
+                free = self._threads - self._running - self._booked
                 if self._closed or not self._hope or free <= 0:
                     return None
                 self._hope = False
@@ -96,8 +98,7 @@ class Claimer:
             fresh = self._claim(free, busy)
         with self._lock:
             self._hope |= len(fresh) == free
-            self._waiting.extend(fresh)
-            self._held.update({held.claim.execution.id: held for held in fresh})
+            self._keep(fresh)
             # closed meanwhile: the next `close` gives them back
             return self._take() if self._waiting and not self._closed else None
 
@@ -130,18 +131,56 @@ class Claimer:
         self.database_answered()
         return [Held(claim, Token(), since) for claim in fresh]
 
+    @contextmanager
+    def booking(self) -> Generator[Callable[[Transaction], None]]:
+        """Around a transaction that makes executions ready; what it gives claims in it for the threads that are free.
+
+        At the end of the block, when it is committed, the threads find the claims at their next turn.
+        """
+        taken: list[Held] = []
+        seats = ready = 0
+
+        def book(tx: Transaction) -> None:
+            nonlocal seats, ready
+            taken.clear()
+            ready = len(tx.readied)
+            with self._lock:
+                self._booked -= seats
+                free = self._threads - self._running - self._booked - len(self._waiting)
+                seats = 0 if self._closed else max(0, min(ready, free))
+                self._booked += seats
+                busy = list(self._held)
+            if seats:
+                taken.extend(self._claimed(tx, seats, busy))
+
+        committed = False
+        try:
+            yield book
+            committed = True
+        finally:
+            with self._lock:
+                self._booked -= seats
+                if committed:
+                    self._keep(taken)
+                    self._hope |= not ready or len(taken) < ready
+
+    def _keep(self, taken: Sequence[Held]) -> None:
+        self._waiting.extend(taken)
+        self._held.update({held.claim.execution.id: held for held in taken})
+
     def take(self, tx: Transaction, ended: int) -> list[Held]:
         """Claim for the threads whose executions are ending in `tx`; `give` makes them known once it is committed.
 
         Where many end in a short time, as many are claimed at once; where they take long, no more than have ended.
-        Where nothing more was ready when last asked, those that end do not wait for the question.
+        Where nothing more was ready when last asked, and `tx` makes nothing ready, those that end do not wait for the
+        question.
         """
         now = time.monotonic()
         with self._lock:
             self._ends.append((now, ended))
             while now - self._ends[0][0] > _PACE_SECONDS:
                 self._ends.popleft()
-            if self._closed or len(self._waiting) >= ended or not self._hope:
+            if self._closed or len(self._waiting) >= ended or not (self._hope or tx.readied):
                 return []
             limit = min(sum(count for _, count in self._ends), self._threads) - len(self._waiting)
             busy = list(self._held)
@@ -153,8 +192,7 @@ class Claimer:
         What has ended may have been all that kept others of its application waiting.
         """
         with self._lock:
-            self._waiting.extend(taken)
-            self._held.update({held.claim.execution.id: held for held in taken})
+            self._keep(taken)
             self._hope = True
 
     def done(self, held: Held) -> None:

@@ -4,7 +4,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 
 import structlog
 
@@ -30,7 +31,7 @@ from engine.runtime.warden_client import WardenClient
 from engine.runtime.workspace import Workspaces
 from engine.store import claims
 from engine.store.away import DatabaseFailure, in_short
-from engine.store.database import Store
+from engine.store.database import Store, Transaction
 from engine.store.journal import Journal
 
 logger = structlog.get_logger()
@@ -84,6 +85,7 @@ class Engine:
         ]
         self._rested = threading.Condition()
         self._swept = time.monotonic()
+        self._at_work = False
 
     def _equipped(self, providers: ActiveProviders, requests: Requests, base_environment: Mapping[str, str]) -> Bench:
         """What every run of this process works with."""
@@ -118,6 +120,7 @@ class Engine:
         for thread in self._background:
             thread.start()
         self._sweeper.start()
+        self._at_work = True
         self.nudge()
 
     @property
@@ -133,11 +136,24 @@ class Engine:
         patience = _MISSED_SWEEPS * self._settings.sweep_seconds + self._settings.lease_seconds
         return f"the engine's last whole sweep was {since:.0f} s ago" if since > patience else ""
 
-    def nudge(self, count: int = 1) -> None:
-        """There may be `count` executions to claim. One thread is woken; it wakes others as they are needed."""
-        del count
+    def nudge(self) -> None:
+        """There may be executions to claim. One thread is woken; it wakes others as they are needed."""
         self._claimer.hope()
         self._turns.rouse()
+
+    @contextmanager
+    def beginning(self) -> Generator[Callable[[Transaction], None]]:
+        """Around a transaction that makes executions ready; what it gives claims them: that costs none of its own."""
+        if not self._at_work:
+            yield lambda _: None
+            self.nudge()
+            return
+        with self._claimer.booking() as book:
+            yield book
+        if self._at_work:
+            self._turns.rouse()
+        else:
+            self._release(self._claimer.close())
 
     def offer(self) -> bool:
         """As `nudge`, from another process. False when all threads are taken."""
@@ -152,6 +168,7 @@ class Engine:
     def stop(self, *, grace: float | None = None) -> None:
         """Claim nothing more, give running steps `grace` seconds, then stop the rest; it goes on at the next start."""
         grace = self._settings.grace_seconds if grace is None else grace
+        self._at_work = False
         self._release(self._claimer.close())
         for held in self._claimer.held():
             held.token.draining.set()

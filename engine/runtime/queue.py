@@ -5,7 +5,7 @@ Dramatiq's own time limits, retries and age limits are off in both: they would i
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import dramatiq
 import structlog
@@ -15,15 +15,21 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from engine.runtime.subscription import Subscription
+
 logger = structlog.get_logger()
 _QUEUE = "executions"
 _NUDGES = "innominatus-nudges"
+_BELL = "innominatus-nudged"
 _HOPS = 8
 """How often a nudge is passed on by processes that have no thread free."""
 _MOST_QUEUED = 100
 """More nudges than that wake nobody any sooner: the workers are busy, or there are none."""
 _IDLE_POLL_MS = 50
+_NO_WAIT_MS = 1
 _PAUSE_SECONDS = 0.02
+_LISTENING_SECONDS = 1.0
+"""How long a process waits for the bell before it looks by itself, as long as it hears the bell."""
 
 
 class LocalQueue:
@@ -77,7 +83,8 @@ class Nudges:
         # It would tell every second that Redis is away; we do, once.
         logging.getLogger("dramatiq").setLevel(logging.ERROR)
         self._client = connect(url)
-        self._broker = RedisBroker(client=self._client, middleware=[])
+        self._bell = _Bell(self._client)
+        self._broker = _PromptBroker(self._client, self._bell)
         self._wake: Callable[[], bool] | None = None
         self._actor: dramatiq.Actor[[int], None] = dramatiq.Actor(
             self._arrived, broker=self._broker, actor_name="nudge", queue_name=_NUDGES, priority=0, options={}
@@ -96,6 +103,7 @@ class Nudges:
             self._wake = wake
             self._worker = dramatiq.Worker(self._broker, worker_threads=1, worker_timeout=_IDLE_POLL_MS)
             self._worker.queue_prefetch = 1  # what one process has fetched, no other can
+            self._bell.listen()
             self._worker.start()
         self._sender.start()
 
@@ -107,8 +115,10 @@ class Nudges:
     def stop(self) -> None:
         self._stop.set()
         self._wanted.set()
+        self._bell.release()
         if self._worker is not None:
             self._worker.stop(timeout=1000)
+        self._bell.stop()
         self._sender.join(3)
         self._broker.close()
 
@@ -126,6 +136,7 @@ class Nudges:
             try:
                 if self._client.llen(f"dramatiq:{_NUDGES}") < _MOST_QUEUED:
                     self._actor.send(self._hops)
+                    self._bell.publish()
             except (RedisError, dramatiq.DramatiqError, OSError) as error:
                 self._tell(str(error) or type(error).__name__)
             else:
@@ -138,6 +149,83 @@ class Nudges:
         elif self.away and not away:
             logger.info("redis.back")
         self.away = away
+
+
+class _Bell:
+    """Rings in every process that takes nudges when one was sent: Dramatiq's consumer would look at intervals."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._rung = threading.Event()
+        self._released = False
+        self._ear = Subscription(
+            client,
+            _BELL,
+            joined=self.ring,
+            heard=lambda _: self.ring(),
+            meanwhile=f"nudges are looked for every {_IDLE_POLL_MS} ms",
+        )
+
+    def publish(self) -> None:
+        self._client.publish(_BELL, "")  # pyright: ignore[reportUnknownMemberType] - redis leaves it untyped
+
+    def listen(self) -> None:
+        self._ear.start()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def wait(self) -> None:
+        """Until it rings, or it is time to look anyway."""
+        if not self._released:
+            self._rung.wait(_LISTENING_SECONDS if self._ear.connected else _IDLE_POLL_MS / 1000)
+            self._rung.clear()
+
+    def release(self) -> None:
+        """Nobody waits any more."""
+        self._released = True
+        self.ring()
+
+    def stop(self) -> None:
+        self._ear.stop()
+
+
+class _PromptBroker(RedisBroker):
+    def __init__(self, client: Redis, bell: _Bell) -> None:
+        super().__init__(client=client, middleware=[])  # pyright: ignore[reportUnknownMemberType] - as above
+        self._bell = bell
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
+        del timeout
+        return _PromptConsumer(super().consume(queue_name, prefetch, _NO_WAIT_MS), self._bell)
+
+
+class _PromptConsumer(dramatiq.Consumer):
+    """Looks, then waits for the bell: also after an acknowledgement, before which it may not have looked."""
+
+    def __init__(self, plain: dramatiq.Consumer, bell: _Bell) -> None:
+        self._plain = plain
+        self._bell = bell
+
+    def __next__(self) -> dramatiq.MessageProxy | None:
+        message = next(self._plain)
+        if message is None:
+            self._bell.wait()
+        return message
+
+    def ack(self, message: dramatiq.MessageProxy) -> None:
+        self._plain.ack(message)
+        self._bell.ring()
+
+    def nack(self, message: dramatiq.MessageProxy) -> None:
+        self._plain.nack(message)
+        self._bell.ring()
+
+    def requeue(self, messages: Iterable[dramatiq.MessageProxy]) -> None:
+        self._plain.requeue(messages)
+
+    def close(self) -> None:
+        self._plain.close()
 
 
 def connect(url: str) -> Redis:

@@ -1,8 +1,11 @@
 """How a process that has committed something tells the engines of it: its own, or those of other processes."""
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Protocol
 
 from engine.domain.values import ExecutionId
+from engine.store.database import Transaction
 
 
 class Sender(Protocol):
@@ -17,10 +20,15 @@ class Elsewhere:
     def __init__(self, nudges: Sender | None) -> None:
         self._nudges = nudges
 
-    def nudge(self, count: int = 1) -> None:
-        del count
+    def nudge(self) -> None:
         if self._nudges is not None:
             self._nudges.send()
+
+    @contextmanager
+    def beginning(self) -> Generator[Callable[[Transaction], None]]:
+        """Others claim what is queued."""
+        yield lambda _: None
+        self.nudge()
 
     def cancel(self, execution_id: ExecutionId, attempt: int | None = None) -> None:
         """Who runs it learns of it with its next heartbeat; one that is queued or asleep is ended by who claims it."""

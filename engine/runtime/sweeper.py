@@ -17,10 +17,10 @@ _AFTER_SECONDS = 0.002
 
 
 class Sweeper:
-    """One per engine. `sweep` is called at intervals; `nudge` tells the engine that there may be work for so many."""
+    """One per engine. `sweep` is called at intervals; `nudge` tells the engine that there may be work."""
 
     def __init__(
-        self, store: Store, providers: ActiveProviders, settings: Settings, *, nudge: Callable[[int], None]
+        self, store: Store, providers: ActiveProviders, settings: Settings, *, nudge: Callable[[], None]
     ) -> None:
         self._store = store
         self._providers = providers
@@ -50,7 +50,7 @@ class Sweeper:
             repair.count_events(tx, limit=100 * self._batch)
         self._check_health(older_than=self._health_seconds)
         self._look_ahead()
-        self._nudge(max(1, found))
+        self._nudge()
 
     def set_alarm(self) -> None:
         """Ring when the earliest execution that sleeps is due; the next sweep sets it when the database is away."""
@@ -73,9 +73,9 @@ class Sweeper:
                 tx, older_than=older_than, choose=self._providers.choose, limit=self._batch
             )
         if queued:
-            self._nudge(queued)
+            self._nudge()
 
     def _ring(self) -> None:
         """Somebody's sleep is over; the alarm is set for whoever sleeps longer."""
-        self._nudge(1)
+        self._nudge()
         self.set_alarm()

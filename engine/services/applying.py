@@ -1,7 +1,7 @@
 """Write a plan: resources with their operations, references, dependencies, graph, events; then start what is ready."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from engine.domain.application import Application
 from engine.domain.event import Event
@@ -29,6 +29,8 @@ class _Applied:
     """What the application no longer refers to, or will not once it is deleted."""
     left: tuple[PlanItem, ...]
     """Gone from the spec, and still the application's for now: kept, or being deleted."""
+    new: set[ResourceId] = field(default_factory=set[ResourceId])
+    """Inserted just now: no row points at them yet."""
 
 
 def apply_plan(
@@ -83,6 +85,7 @@ def _insert_new(tx: Transaction, applied: _Applied, application: Application) ->
     ]
     for resource, resource_id in zip(fresh, resources.insert(tx, fresh), strict=True):
         applied.now[resource.key] = replace(resource, id=resource_id)
+        applied.new.add(resource_id)
 
 
 def _asked(resource: Resource, item: PlanItem, application: Application) -> Resource:
@@ -142,7 +145,7 @@ def _refer(tx: Transaction, applied: _Applied, application: Application) -> None
             resource = applied.now[item.key]
             names.append((resource.id, f"{item.name}~{resource.id}", item.params))
     drop = [applied.now[item.key].id for item in applied.released if item.action is not Action.DELETE]
-    resources.set_references(tx, application.id, names, drop=drop)
+    resources.set_references(tx, application.id, names, drop=drop, new=applied.new)
 
 
 def _connect(tx: Transaction, applied: _Applied, application: Application) -> None:
@@ -163,7 +166,7 @@ def _connect(tx: Transaction, applied: _Applied, application: Application) -> No
         edges[resource.id] = [(target.id, waits and not target.settled) for target in targets]
         if resource.pending is not None and resource.state not in UNMADE:
             changing.add(resource.id)
-    dropped = dependencies.replace(tx, edges)
+    dropped = dependencies.replace(tx, edges, new=applied.new)
     dependencies.keep_stale(tx, [(rid, target) for rid, target in dropped if rid in changing and target not in gone])
     forgotten = [applied.now[item.key] for item in applied.released if item.action is Action.RETAIN]
     dependencies.drop_from(tx, [resource.id for resource in forgotten])
@@ -206,7 +209,7 @@ def _draw(tx: Transaction, applied: _Applied, application: Application, spec_ver
         names[NodeKind.RESOURCE, str(resource.id)] = str(resource.key)
         provider = resource.provider or item.provider
         names[NodeKind.PROVIDER, provider] = provider
-    ids = graph.put_nodes(tx, names)
+    ids = graph.put_nodes(tx, names, new={(NodeKind.RESOURCE, str(resource_id)) for resource_id in applied.new})
     spec_node = ids[NodeKind.SPEC, spec_ref]
     contained = [(ids[app_node], EdgeKind.CONTAINS, spec_node)]
     left_over = [applied.now[item.key] for item in applied.left]
@@ -227,8 +230,9 @@ def _draw(tx: Transaction, applied: _Applied, application: Application, spec_ver
         for key in item.depends_on
         if key in applied.now and applied.now[key].id in nodes
     }
-    graph.end_edges(tx, sources=list(nodes.values()), kinds=[EdgeKind.DEPENDS_ON], keep=depends)
-    graph.put_edges(tx, [*edges, *depends])
+    new = {nodes[resource_id] for resource_id in applied.new & nodes.keys()}
+    graph.end_edges(tx, sources=set(nodes.values()) - new, kinds=[EdgeKind.DEPENDS_ON], keep=depends)
+    graph.put_edges(tx, [*edges, *depends], new=new)
 
 
 def _draw_addition(tx: Transaction, applied: _Applied, application: Application) -> None:

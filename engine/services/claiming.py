@@ -58,5 +58,5 @@ def resume(platform: Platform, actor: Actor) -> Claiming:
         return _state(tx)
 
     after = transacted(platform.store, work)
-    platform.signals.nudge(max(1, after.queued))
+    platform.signals.nudge()
     return after

@@ -19,6 +19,7 @@ from engine.services.idempotency import once
 from engine.services.platform import Page, Platform
 from engine.services.provisioner_requests import ResourceWanted, ask_for_resource
 from engine.services.retrying import restart
+from engine.services.starting import begun
 from engine.store import events, executions, leavings, resources, steps
 from engine.store.again import transacted
 from engine.store.database import Transaction
@@ -93,8 +94,7 @@ def _started(
 
         return once(platform, tx, actor, "execute", key, request=request, work=work)[0]
 
-    handle = transacted(platform.store, attempt)
-    platform.signals.nudge()
+    handle = begun(platform, attempt)
     return _id(handle)
 
 
@@ -249,9 +249,7 @@ def retry(platform: Platform, actor: Actor, execution_id: ExecutionId) -> Execut
         events.record(tx, [_event("execution.retried", actor, execution)])
         return started
 
-    started = transacted(platform.store, work)
-    platform.signals.nudge()
-    return started
+    return begun(platform, work)
 
 
 def _retried(tx: Transaction, execution: Execution, actor: Actor) -> ExecutionId:
@@ -299,9 +297,7 @@ def resume(platform: Platform, actor: Actor, execution_id: ExecutionId, step: st
         events.record(tx, [_event("execution.continued", actor, execution, step=step)])
         return execution
 
-    execution = transacted(platform.store, work)
-    platform.signals.nudge()
-    return execution
+    return begun(platform, work)
 
 
 def _event(kind: str, actor: Actor, execution: Execution, **data: str) -> Event:

@@ -26,7 +26,7 @@ def expire_due(platform: Platform) -> int:
         due = applications.due(tx, limit=platform.settings.sweep_batch)
     expired = sum(transacted(platform.store, lambda tx, each=each: _expire(tx, platform, each)) for each in due)
     if expired:
-        platform.signals.nudge(expired)
+        platform.signals.nudge()
     return expired
 
 

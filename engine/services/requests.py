@@ -9,9 +9,9 @@ from engine.errors import Invalid, NotFound
 from engine.services import submissions
 from engine.services.platform import Platform
 from engine.services.provisioner_requests import ResourceWanted, ask_for_deletion, ask_for_resource
+from engine.services.starting import begun
 from engine.steps.base import ChildExecution, RequestedResource, SubmittedSpec
 from engine.store import applications, executions
-from engine.store.again import transacted
 from engine.store.database import Transaction
 from engine.store.executions import NewExecution
 
@@ -53,9 +53,7 @@ class PlatformRequests:
             )
             return executions.queue(tx, [new])[0]
 
-        child = transacted(self._platform.store, work)
-        self._platform.signals.nudge()
-        return child
+        return begun(self._platform, work)
 
     def request_resource(self, execution: Execution, request: RequestedResource) -> ResourceId:
         application = request.application or execution.application
@@ -87,9 +85,7 @@ class PlatformRequests:
                 )
             return asked
 
-        asked = transacted(self._platform.store, work)
-        self._platform.signals.nudge()
-        return asked
+        return begun(self._platform, work)
 
     def submit_spec(self, execution: Execution, step: str, request: SubmittedSpec) -> ApplicationId:
         submission = submissions.submit(

@@ -11,6 +11,7 @@ from engine.services import paging, texts
 from engine.services.masking import shown
 from engine.services.platform import Page, Platform
 from engine.services.retrying import restart
+from engine.services.starting import begun
 from engine.store import dependencies, events, executions, resources
 from engine.store.again import transacted
 from engine.store.database import Transaction
@@ -142,9 +143,7 @@ def retry(platform: Platform, actor: Actor, resource_id: ResourceId) -> Executio
             raise Conflict(f"An execution of `{resource.key}` is still under way.", code="in_progress")
         return restart(tx, resource, run, actor=actor)
 
-    started = transacted(platform.store, work)
-    platform.signals.nudge()
-    return started
+    return begun(platform, work)
 
 
 def resolve(platform: Platform, actor: Actor, resource_id: ResourceId, *, as_: str) -> Resource:
@@ -155,7 +154,7 @@ def resolve(platform: Platform, actor: Actor, resource_id: ResourceId, *, as_: s
             f"A resource cannot be resolved as `{as_}`.", code="unknown_resolution", hint="Use `active` or `gone`."
         )
 
-    def work(tx: Transaction) -> tuple[Resource, int]:
+    def work(tx: Transaction) -> Resource:
         resource = resources.get(tx, resource_id)
         if resource is None:
             raise NotFound("resource", resource_id)
@@ -171,11 +170,9 @@ def resolve(platform: Platform, actor: Actor, resource_id: ResourceId, *, as_: s
                 )
             ],
         )
-        started = settle_resolved(tx, resource_id, state, choose=platform.providers.choose, actor=str(actor))
+        settle_resolved(tx, resource_id, state, choose=platform.providers.choose, actor=str(actor))
         after = resources.get(tx, resource_id)
         assert after is not None
-        return after, started
+        return after
 
-    after, started = transacted(platform.store, work)
-    platform.signals.nudge(max(1, started))
-    return shown(platform, after)
+    return shown(platform, begun(platform, work))

@@ -17,8 +17,8 @@ from engine.services.applying import application_event, apply_plan
 from engine.services.idempotency import once
 from engine.services.planning import check_plan, current_state, plan_for
 from engine.services.platform import Platform
+from engine.services.starting import begun
 from engine.store import applications, events
-from engine.store.again import transacted
 from engine.store.database import Transaction
 
 
@@ -178,9 +178,7 @@ def carried_out(
         handle, replayed = once(platform, tx, actor, operation, key, request=request, work=now)
         return _from_handle(handle) if replayed else made[0]
 
-    submission = transacted(platform.store, attempt)
-    platform.signals.nudge(max(1, len(submission.execution_ids)))
-    return submission
+    return begun(platform, attempt)
 
 
 def _handle(submission: Submission) -> JsonObject:

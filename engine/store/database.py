@@ -37,6 +37,8 @@ class Transaction:
     """Rows of the timeline that `before_commit` writes."""
     touched: set[ExecutionId] = field(default_factory=set[ExecutionId])
     """Executions with news that leave no row in the timeline: steps, logs."""
+    readied: list[ExecutionId] = field(default_factory=list[ExecutionId])
+    """Executions that it makes ready to be claimed."""
 
     @cached_property
     def now(self) -> datetime:

@@ -21,10 +21,16 @@ def _chunks(ids: Iterable[ResourceId]) -> list[list[ResourceId]]:
 
 
 def replace(
-    tx: Transaction, wanted: Mapping[ResourceId, Collection[tuple[ResourceId, bool]]]
+    tx: Transaction,
+    wanted: Mapping[ResourceId, Collection[tuple[ResourceId, bool]]],
+    *,
+    new: Collection[ResourceId] = (),
 ) -> set[tuple[ResourceId, ResourceId]]:
-    """Write the edges of each dependant as (depends on, unmet); returns (dependant, depends on) that hold no more."""
-    old = set(dependencies(tx, wanted))
+    """Write the edges of each dependant as (depends on, unmet); returns (dependant, depends on) that hold no more.
+
+    The `new` dependants have none yet.
+    """
+    old = set(dependencies(tx, wanted.keys() - new))
     for chunk in _chunks({resource_id for resource_id, _ in old}):
         tx.connection.execute(sa.delete(edges).where(among(tx, edges.c.resource_id, chunk)))
     rows = [

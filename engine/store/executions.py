@@ -129,7 +129,9 @@ def queue(tx: Transaction, new: Sequence[NewExecution]) -> list[ExecutionId]:
             }
         )
         tags[item.fair_key] += 1
-    return [ExecutionId(value) for value in insert_numbered(tx, executions, rows)]
+    ids = [ExecutionId(value) for value in insert_numbered(tx, executions, rows)]
+    tx.readied.extend(ids)
+    return ids
 
 
 def generations(tx: Transaction, ids: Iterable[ExecutionId]) -> dict[ExecutionId, int]:
@@ -280,3 +282,4 @@ def requeue(tx: Transaction, execution: Execution, *, actor: str) -> None:
             failed_steps=0,
         )
     )
+    tx.readied.append(execution.id)

@@ -13,10 +13,10 @@ from engine.store.tables import graph_edges, graph_nodes
 NodeRef = tuple[NodeKind, str]
 
 
-def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str], *, new: Collection[NodeKind] = ()) -> dict[NodeRef, int]:
-    """The ids of the nodes (kind, ref) → name that hold now; those missing are made, and all of a `new` kind."""
+def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str], *, new: Collection[NodeRef] = ()) -> dict[NodeRef, int]:
+    """The ids of the nodes (kind, ref) → name that hold now; those missing are made, among them all of `new`."""
     ids: dict[NodeRef, int] = {}
-    asked = sorted((kind.value, ref) for kind, ref in wanted if kind not in new)
+    asked = sorted((kind.value, ref) for kind, ref in wanted if (kind, ref) not in new)
     for start in range(0, len(asked), 500):
         refs: dict[str, list[str]] = {}
         for kind, ref in asked[start : start + 500]:

@@ -48,7 +48,7 @@ class Journal(Generic[Held]):
         *,
         choose: Choose,
         refill: Refill[Held],
-        woken: Callable[[int], None],
+        woken: Callable[[], None],
         lost: Callable[[], None],
     ) -> None:
         self._store = store
@@ -154,7 +154,7 @@ class Journal(Generic[Held]):
             answer(held)
         if applied.woken:
             try:
-                self._woken(applied.woken)
+                self._woken()
             except Exception as error:  # noqa: BLE001 - a lost hint costs a sweep, a lost journal everything
                 logger.warning("journal.nudge_lost", error=repr(error))
 

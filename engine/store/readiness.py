@@ -82,8 +82,8 @@ def _draw(tx: Transaction, started: Sequence[Resource], *, begun_before: Collect
     """The newest run of each resource takes the place of the one before in the graph."""
     wanted = {(NodeKind.RESOURCE, str(resource.id)): str(resource.key) for resource in started}
     wanted |= {(NodeKind.PROVIDER, resource.provider): resource.provider for resource in started}
-    wanted |= {(NodeKind.WORKFLOW, str(r.execution_id)): r.workflow for r in started}
-    ids = graph.put_nodes(tx, wanted, new={NodeKind.WORKFLOW})
+    new = {(NodeKind.WORKFLOW, str(r.execution_id)): r.workflow for r in started}
+    ids = graph.put_nodes(tx, wanted | new, new=new)
     earlier = [ids[NodeKind.RESOURCE, str(resource.id)] for resource in started if resource.id in begun_before]
     graph.end_edges(tx, targets=earlier, kinds=[EdgeKind.PROVISIONS])
     edges: list[tuple[int, EdgeKind, int]] = []
@@ -91,4 +91,4 @@ def _draw(tx: Transaction, started: Sequence[Resource], *, begun_before: Collect
         workflow = ids[NodeKind.WORKFLOW, str(resource.execution_id)]
         edges.append((workflow, EdgeKind.PROVISIONS, ids[NodeKind.RESOURCE, str(resource.id)]))
         edges.append((ids[NodeKind.PROVIDER, resource.provider], EdgeKind.EXECUTES, workflow))
-    graph.put_edges(tx, edges, new={node for (kind, _), node in ids.items() if kind is NodeKind.WORKFLOW})
+    graph.put_edges(tx, edges, new={ids[node] for node in new})

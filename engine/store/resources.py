@@ -264,10 +264,14 @@ def set_references(
     wanted: Iterable[tuple[ResourceId, str, JsonObject]],
     *,
     drop: Iterable[ResourceId] = (),
+    new: Collection[ResourceId] = (),
 ) -> None:
-    """Write an application's references: every (resource, name, params) wanted, none for the resources in `drop`."""
+    """Write an application's references: every (resource, name, params) wanted, none for the resources in `drop`.
+
+    Nobody refers to the `new` ones yet.
+    """
     ordered = sorted(wanted, key=lambda item: (item[0], item[1]))
-    replaced = sorted({item[0] for item in ordered} | set(drop))
+    replaced = sorted({item[0] for item in ordered if item[0] not in new} | set(drop))
     for start in range(0, len(replaced), 500):
         tx.connection.execute(
             sa.delete(resource_references).where(

@@ -130,9 +130,10 @@ def _waiting_for(tx: Transaction, kind: WaitKind, refs: Collection[int]) -> sa.S
 
 
 def _wake(tx: Transaction, waiting: sa.Select[Any] | sa.CompoundSelect[Any]) -> int:
-    ids: list[int] = sorted(set(tx.connection.execute(waiting).scalars()))
+    ids: list[ExecutionId] = sorted(set(tx.connection.execute(waiting).scalars()))
     if not ids:
         return 0
+    tx.readied.extend(ids)
     asleep = sa.and_(among(tx, executions.c.id, ids), executions.c.state == ExecutionState.WAITING.value)
     return tx.connection.execute(sa.update(executions).where(asleep).values(ready_at=tx.now)).rowcount
 
@@ -151,6 +152,7 @@ def wake_person(tx: Transaction, execution_id: ExecutionId, step: str) -> bool:
     )
     if not updated.rowcount:
         return False
+    tx.readied.append(execution_id)
     tx.connection.execute(
         sa.update(executions)
         .where(executions.c.id == execution_id, executions.c.state == ExecutionState.WAITING.value)
@@ -223,7 +225,8 @@ _APPLICATION_OVER = sa.or_(
 )
 
 
-def make_ready(tx: Transaction, ids: Iterable[ExecutionId]) -> None:
+def make_ready(tx: Transaction, ids: Collection[ExecutionId]) -> None:
+    tx.readied.extend(ids)
     tx.connection.execute(
         sa.update(executions)
         .where(among(tx, executions.c.id, sorted(ids)), executions.c.state == ExecutionState.WAITING.value)

@@ -151,7 +151,7 @@ def test_what_a_step_asks_of_the_platform_is_asked_again(
     store: Store, provider: Path, tmp_path: Path, name: str
 ) -> None:
     half = HalfFull(store)
-    with running_platform(half, tmp_path, [provider]) as house:
+    with running_platform(store, tmp_path, [provider]) as house:
         execution_id = begun(house, name, tmp_path)
         before, half.full = half.refused, True
         (tmp_path / "go").touch()
@@ -164,7 +164,7 @@ def test_what_a_step_asks_of_the_platform_is_asked_again(
 
 def test_people_are_told_to_send_it_again(store: Store, provider: Path, tmp_path: Path) -> None:
     half = HalfFull(store)
-    with running_platform(half, tmp_path, [provider]) as house:
+    with running_platform(store, tmp_path, [provider]) as house:
         half.full = True
         with pytest.raises(Unavailable) as told:
             house.submit(SPEC)

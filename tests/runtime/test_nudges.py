@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime.queue import Nudges
+from engine.runtime.queue import Nudges, connect
 from engine.runtime.signals import Elsewhere
 from engine.store.executions import NewExecution, queue
 from tests.support import servers
@@ -59,7 +59,7 @@ def test_sending_costs_nothing_and_loses_nothing_while_redis_is_away() -> None:
     try:
         began = time.monotonic()
         for _ in range(1000):
-            Elsewhere(nudges).nudge(5)
+            Elsewhere(nudges).nudge()
         assert time.monotonic() - began < PATIENCE / 10
         assert until(lambda: nudges.away)
     finally:
@@ -95,3 +95,26 @@ def test_an_engine_takes_up_what_another_process_asked_for(
         nudges.stop()
         house.engine.stop(grace=0.2)
         store.close()
+
+
+def test_a_process_that_hears_the_bell_does_not_go_on_asking_for_nudges(redis_url: str) -> None:
+    client = connect(redis_url)
+
+    def asked() -> int:
+        told = client.info("commandstats")  # pyright: ignore[reportUnknownMemberType] - redis leaves it untyped
+        return sum(told.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
+
+    ear, sender = Ear(redis_url, free=True), Nudges(redis_url)
+    sender.start()
+    try:
+        until(lambda: sender.send() or ear.heard.wait(0.2))
+        before = asked()
+        time.sleep(1.5)
+        assert asked() - before < 10, "it would be thirty by looking every 50 ms"
+        ear.heard.clear()
+        sender.send()
+        assert ear.heard.wait(PATIENCE)
+    finally:
+        for nudges in (sender, ear.nudges):
+            nudges.stop()
+        client.close()

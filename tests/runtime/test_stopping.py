@@ -226,7 +226,7 @@ def nobody(_type: str, _operation: Operation, /, *, recorded: str = "") -> None:
 
 @pytest.fixture
 def journal(store: Store) -> Iterator[Journal[Held]]:
-    made = Journal[Held](store, choose=nobody, refill=Idle(), woken=lambda _count: None, lost=lambda: None)
+    made = Journal[Held](store, choose=nobody, refill=Idle(), woken=lambda: None, lost=lambda: None)
     yield made
     made.stop()
 

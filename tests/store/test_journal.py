@@ -123,7 +123,7 @@ class NoRefill:
 
 
 @contextmanager
-def journal_on(store: Store, *, woken: Callable[[int], None] = lambda _count: None) -> Generator[Journal[int]]:
+def journal_on(store: Store, *, woken: Callable[[], None] = lambda: None) -> Generator[Journal[int]]:
     lost: list[bool] = []
     journal = Journal(store, choose=choose, refill=NoRefill(), woken=woken, lost=lambda: lost.append(True))
     try:
@@ -205,7 +205,7 @@ def test_many_records_share_few_commits_and_none_of_one_execution_meet(store: St
 
 
 def test_a_failing_nudge_does_not_end_the_journal(store: Store) -> None:
-    def broken(_count: int) -> None:
+    def broken() -> None:
         raise RuntimeError
 
     parent, child = claimed(store, 2)

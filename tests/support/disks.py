@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 
 from engine.store.away import DatabaseAway
-from engine.store.database import Store, Transaction
+from engine.store.database import Store
 from tests.support.platforms import until
 
 _ROOM = 1_000_000_000
@@ -121,26 +121,22 @@ DISKS: dict[str, Callable[[Store], Disk]] = {
 }
 
 
-class HalfFull(Store):
-    """A store that takes what the engine records of its runs, and while `full` nothing else."""
+class HalfFull:
+    """Lets a store take what the engine records of its runs, and while `full` nothing that begins anything new."""
 
-    def __init__(self, plain: Store) -> None:
-        super().__init__(plain.engine, plain.sealer)
-        self._plain = plain
+    def __init__(self, store: Store) -> None:
         self.full = False
         self.refused = 0
+        for engine in {store.engine, store.by_keys.engine}:
+            event.listen(engine, "before_cursor_execute", self._refuse)
 
-    @property
-    def by_keys(self) -> Store:  # pyright: ignore[reportIncompatibleVariableOverride] - cached in the base
-        return self._plain.by_keys
-
-    @contextmanager
-    def begin(self) -> Generator[Transaction]:
-        if self.full:
+    def _refuse(self, _connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if self.full and statement.startswith(_NEWS):
             self.refused += 1
             raise DatabaseAway(Exception("database or disk is full"))
-        with self._plain.begin() as tx:
-            yield tx
+
+
+_NEWS = tuple(f"INSERT INTO {table} " for table in ("applications", "executions", "resources"))
 
 
 def refusals(disk: Disk, of: str, count: int = 1) -> None:

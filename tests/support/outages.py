@@ -44,5 +44,6 @@ def away_after_a_commit(store: Store) -> Generator[None]:
         def fall(_connection: object) -> None:
             outage.enter_context(away(store))
 
-        event.listen(store.engine, "commit", fall, once=True)
+        for engine in {store.engine, store.by_keys.engine}:
+            event.listen(engine, "commit", fall, once=True)
         yield

@@ -1,0 +1,147 @@
+"""What a request makes ready is claimed in the request's own transaction, where a thread is free for it."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from engine.domain.values import ExecutionId
+from engine.services import claiming, executions
+from engine.store.database import Store
+from tests.support.platforms import ME, House, build_platform, running_platform
+from tests.support.providers import kind, script, values, workflow, write_provider
+
+FOLDER = [{"name": "folder", "type": "string", "required": True}]
+GOLDEN = {
+    "waits": workflow([script("waits", "until [ -e $PARAM_FOLDER/go ]; do sleep 0.02; done")], parameters=FOLDER),
+    "asks": workflow([{**values("asks", a=1), "when": "manual"}]),
+    "fails": workflow([script("fails", "[ -e $PARAM_FOLDER/go ]")], parameters=FOLDER),
+}
+SPEC = """\
+apiVersion: score.dev/v1b1
+metadata: {name: shop}
+containers: {main: {image: v1}}
+resources: {first: {type: card}, second: {type: card, params: {of: "${resources.first}"}}}
+"""
+
+
+class Sent:
+    """The statements that a database gets, by transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._by_connection: dict[int, list[str]] = {}
+        self._transactions: list[list[str]] = []
+        for engine in {store.engine, store.by_keys.engine}:
+            event.listen(engine, "begin", self._begin)
+            event.listen(engine, "before_cursor_execute", self._send)
+
+    def _begin(self, connection: object) -> None:
+        self._transactions.append([])
+        self._by_connection[id(connection)] = self._transactions[-1]
+
+    def _send(self, connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        self._by_connection.setdefault(id(connection), []).append(" ".join(statement.split()))
+
+    def claims_with(self, beginning: str) -> list[bool]:
+        """Of each transaction with such a statement, whether it has claimed something."""
+        return [
+            any(one.startswith("UPDATE executions SET state=") and "fence" in one for one in statements)
+            for statements in self._transactions
+            if any(one.startswith(beginning) for one in statements)
+        ]
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Path:
+    return write_provider(tmp_path / "team", golden=GOLDEN, kinds={"card": kind()})
+
+
+def _ended(house: House, folder: Path, execution_id: ExecutionId) -> None:
+    (folder / "go").touch()
+    assert house.ended(execution_id).state == "succeeded"
+
+
+def test_a_request_and_the_claim_of_what_it_asks_for_are_one_transaction(
+    store: Store, provider: Path, tmp_path: Path
+) -> None:
+    with running_platform(store, tmp_path, [provider], sweep_seconds=60.0) as house:
+        sent = Sent(store)
+        execution_id = house.execute("waits", folder=str(tmp_path))
+        assert sent.claims_with("INSERT INTO executions") == [True]
+        _ended(house, tmp_path, execution_id)
+
+
+def test_so_are_a_submission_and_the_claim_of_what_it_starts(store: Store, provider: Path, tmp_path: Path) -> None:
+    with running_platform(store, tmp_path, [provider], sweep_seconds=60.0) as house:
+        sent = Sent(store)
+        house.submit(SPEC)
+        house.resource_in("card/shop.second", "active")
+        assert sent.claims_with("INSERT INTO resources") == [True]
+        assert sent.claims_with("INSERT INTO executions") == [True, True], "an end and what it makes possible, too"
+
+
+def test_so_are_a_retry_and_its_claim(store: Store, provider: Path, tmp_path: Path) -> None:
+    with running_platform(store, tmp_path, [provider], sweep_seconds=60.0) as house:
+        execution_id = house.run("fails", folder=str(tmp_path)).id
+    with running_platform(store, tmp_path, [provider], sweep_seconds=60.0) as house:
+        sent = Sent(store)
+        house.retry(execution_id)
+        assert sent.claims_with("UPDATE executions SET state=")[:1] == [True]
+        _ended(house, tmp_path, execution_id)
+
+
+def test_what_a_person_continues_goes_on_without_a_sweep(store: Store, provider: Path, tmp_path: Path) -> None:
+    with running_platform(store, tmp_path, [provider], sweep_seconds=60.0) as house:
+        execution_id = house.execute("asks")
+        house.step_in(execution_id, "asks", "waiting")
+        executions.resume(house.platform, ME, execution_id, "asks")
+        assert house.ended(execution_id).state == "succeeded"
+
+
+def test_nothing_is_claimed_for_threads_that_are_all_at_work(store: Store, provider: Path, tmp_path: Path) -> None:
+    with running_platform(store, tmp_path, [provider], threads=2, sweep_seconds=60.0) as house:
+        sent = Sent(store)
+        asked = [house.execute("waits", folder=str(tmp_path)) for _ in range(4)]
+        assert sent.claims_with("INSERT INTO executions") == [True, True, False, False]
+        assert sorted(house.execution(one).state.value for one in asked) == ["pending", "pending", "running", "running"]
+        for execution_id in asked:
+            _ended(house, tmp_path, execution_id)
+
+
+def test_nothing_is_claimed_while_claiming_is_paused(store: Store, provider: Path, tmp_path: Path) -> None:
+    with running_platform(store, tmp_path, [provider], sweep_seconds=60.0) as house:
+        claiming.pause(house.platform, ME)
+        execution_id = house.execute("waits", folder=str(tmp_path))
+        assert house.execution(execution_id).state == "pending"
+        claiming.resume(house.platform, ME)
+        _ended(house, tmp_path, execution_id)
+
+
+def test_an_engine_that_is_not_at_work_claims_nothing(store: Store, provider: Path, tmp_path: Path) -> None:
+    house = build_platform(store, tmp_path, [provider], sweep_seconds=60.0)
+    early = house.execute("waits", folder=str(tmp_path))
+    assert house.execution(early).state == "pending"
+    house.engine.start()
+    try:
+        _ended(house, tmp_path, early)
+    finally:
+        house.engine.stop(grace=1.0)
+    late = house.execute("waits", folder=str(tmp_path))
+    assert house.execution(late).state == "pending"
+
+
+def test_a_claim_dies_with_the_transaction_it_belongs_to(store: Store, provider: Path, tmp_path: Path) -> None:
+    with running_platform(store, tmp_path, [provider], threads=1, sweep_seconds=60.0) as house:
+        refused = [threading.current_thread()]
+
+        def refuse(_connection: object) -> None:
+            if threading.current_thread() in refused:
+                raise RuntimeError(refused.pop())
+
+        event.listen(store.by_keys.engine, "commit", refuse)
+        with pytest.raises(RuntimeError):
+            house.execute("waits", folder=str(tmp_path))
+        execution_id = house.execute("waits", folder=str(tmp_path))
+        assert house.execution(execution_id).state == "running", "its thread was given back"
+        _ended(house, tmp_path, execution_id)
