@@ -11,7 +11,7 @@ from engine.domain.execution import FINAL, StepState
 from engine.domain.plan import Plan, PlanItem
 from engine.domain.provider import OperationWorkflows, Provider, ProviderWorkflow, ResourceType
 from engine.domain.resource import Resource
-from engine.domain.runs import Execution, Outputs, StepRun
+from engine.domain.runs import Execution, ListedExecution, Outputs, StepRun
 from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Parameter
 from engine.errors import Problem
@@ -213,7 +213,7 @@ def claiming(found: Claiming) -> JsonObject:
     }
 
 
-def execution(run: Execution) -> JsonObject:
+def execution(run: Execution | ListedExecution) -> JsonObject:
     return {
         "id": run.id,
         "application_name": run.application,
