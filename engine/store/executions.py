@@ -219,7 +219,7 @@ _OPERATIONS = {None: None, **{operation.value: operation for operation in Operat
 
 def _listed(row: Any) -> ListedExecution:
     state, operation, *rest = row
-    return ListedExecution(_STATES[state], _OPERATIONS[operation], *rest)
+    return ListedExecution._make((_STATES[state], _OPERATIONS[operation], *rest))
 
 
 @lru_cache(maxsize=256)
