@@ -6,11 +6,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import orjson
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+"""What is no JSON is a defect of a view, not to be written all the same."""
 
 
 class Written(JSONResponse):
@@ -47,7 +50,12 @@ def _writing(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _written(answer: object) -> str | Response:
-    return answer if isinstance(answer, Response) else _ENCODER.encode(answer)
+    if isinstance(answer, Response):
+        return answer
+    try:
+        return orjson.dumps(answer, option=_STRICT).decode()
+    except orjson.JSONEncodeError:  # JSON's numbers have no largest one, orjson's have
+        return _ENCODER.encode(answer)
 
 
 def router(tag: str) -> APIRouter:
