@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from engine.domain.application import SubmittedVersion
 from engine.domain.changes import MASK
@@ -25,8 +25,12 @@ from engine.services.variables import Variables
 
 
 def moment(value: datetime | None) -> str | None:
-    """ISO 8601 in UTC, to the millisecond."""
-    return None if value is None else value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """ISO 8601 in UTC, to the millisecond. Lists have several of them in each row: `isoformat` takes twice as long."""
+    if value is None:
+        return None
+    at = value if value.tzinfo is UTC else value.astimezone(UTC)
+    parts = (at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond // 1000)
+    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % parts  # noqa: UP031 - the quickest way
 
 
 def masked(outputs: Outputs) -> JsonObject:
