@@ -1,19 +1,62 @@
 """Routers whose handlers answer with what `engine.services.views` made, as it is."""
 
+import inspect
+import json
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+import orjson
 from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+"""What is no JSON is a defect of a view, not to be written all the same."""
+
+
+class Written(JSONResponse):
+    """JSON that stands as text already."""
+
+    def render(self, content: str) -> bytes:
+        return content.encode()
 
 
 class PlainRoute(APIRoute):
-    """Describes answers by `responses` alone: they are not validated and copied once more on their way out."""
+    """Describes answers by `responses` alone: they are not validated and copied once more on their way out.
+
+    The thread of the handler writes them as JSON too: the event loop is everybody's, and FastAPI passes texts on as
+    they are, where it would copy an object value by value.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         options["response_model"] = None
-        super().__init__(path, endpoint, **options)
+        super().__init__(path, _writing(endpoint), **options)
+
+
+def _writing(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The same handler, whose answer is JSON text unless it is a response."""
+
+    @wraps(endpoint)
+    async def when_ready(*args: Any, **given: Any) -> str | Response:
+        return _written(await endpoint(*args, **given))
+
+    @wraps(endpoint)
+    def at_once(*args: Any, **given: Any) -> str | Response:
+        return _written(endpoint(*args, **given))
+
+    return when_ready if inspect.iscoroutinefunction(endpoint) else at_once
+
+
+def _written(answer: object) -> str | Response:
+    if isinstance(answer, Response):
+        return answer
+    try:
+        return orjson.dumps(answer, option=_STRICT).decode()
+    except orjson.JSONEncodeError:  # JSON's numbers have no largest one, orjson's have
+        return _ENCODER.encode(answer)
 
 
 def router(tag: str) -> APIRouter:
-    return APIRouter(tags=[tag], route_class=PlainRoute)
+    return APIRouter(tags=[tag], route_class=PlainRoute, default_response_class=Written)

@@ -16,6 +16,7 @@ import uvicorn
 
 from cli import compose, data_dir, live, local_servers, logs, web
 from cli.exits import TERMINATED
+from cli.protocol import BoundedHttp
 from cli.session import note, say
 from engine.config import Settings
 from engine.errors import Conflict, Denied, InnominatusError, Invalid, Unavailable
@@ -72,6 +73,7 @@ class Doors(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 lifespan="on",
+                http=BoundedHttp,
                 ws=_websocket,  # pyright: ignore[reportArgumentType] - it is called as a class would be
                 ws_max_size=_LARGEST_MESSAGE,
                 ws_per_message_deflate=False,  # compression costs each connection more memory than all else

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.provider import Operation
@@ -53,9 +54,38 @@ class Execution:
 
     @property
     def duration_ms(self) -> int | None:
-        if self.started_at is None or self.finished_at is None:
-            return None
-        return round((self.finished_at - self.started_at).total_seconds() * 1000)
+        return _milliseconds(self.started_at, self.finished_at)
+
+
+class ListedExecution(NamedTuple):
+    """An execution as lists show it: without its inputs and outputs, which are sealed, and what only its run needs.
+
+    A tuple, since lists are long: it is made in a tenth of the time.
+    """
+
+    state: ExecutionState
+    operation: Operation | None
+    id: ExecutionId
+    application: str
+    environment: str
+    workflow: str
+    provider: str
+    resource_id: ResourceId | None
+    parent_id: ExecutionId | None
+    attempt: int
+    actor: str
+    total_steps: int
+    completed_steps: int
+    failed_steps: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str
+    reason: str
+
+    @property
+    def duration_ms(self) -> int | None:
+        return _milliseconds(self.started_at, self.finished_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +110,7 @@ class StepRun:
 
     @property
     def duration_ms(self) -> int | None:
-        if self.started_at is None or self.finished_at is None:
-            return None
-        return round((self.finished_at - self.started_at).total_seconds() * 1000)
+        return _milliseconds(self.started_at, self.finished_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +123,7 @@ class Claim:
     execution: Execution
     taken_over: bool = False
     resource: Resource | None = None
+
+
+def _milliseconds(begin: datetime | None, end: datetime | None) -> int | None:
+    return None if begin is None or end is None else round((end - begin).total_seconds() * 1000)

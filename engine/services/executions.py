@@ -10,7 +10,7 @@ from engine.domain.event import Event
 from engine.domain.execution import FINAL, ExecutionState, StepState, check_execution_transition
 from engine.domain.provider import Operation, Provider, ProviderWorkflow, WorkflowCategory
 from engine.domain.resource import ResourceState
-from engine.domain.runs import Execution, Outputs, StepRun
+from engine.domain.runs import Execution, ListedExecution, Outputs, StepRun
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import Actor, ExecutionId, JsonObject
 from engine.errors import Conflict, Invalid, NotFound
@@ -202,7 +202,7 @@ def listed(
     state: str | None = None,
     cursor: str = "",
     limit: int = 20,
-) -> Page[Execution]:
+) -> Page[ListedExecution]:
     """Executions, newest first; health checks are left out."""
     texts.checked(application=application, search=search)
     with platform.store.read() as tx:

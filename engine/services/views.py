@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from engine.domain.application import SubmittedVersion
 from engine.domain.changes import MASK
@@ -11,7 +11,7 @@ from engine.domain.execution import FINAL, StepState
 from engine.domain.plan import Plan, PlanItem
 from engine.domain.provider import OperationWorkflows, Provider, ProviderWorkflow, ResourceType
 from engine.domain.resource import Resource
-from engine.domain.runs import Execution, Outputs, StepRun
+from engine.domain.runs import Execution, ListedExecution, Outputs, StepRun
 from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Parameter
 from engine.errors import Problem
@@ -25,8 +25,12 @@ from engine.services.variables import Variables
 
 
 def moment(value: datetime | None) -> str | None:
-    """ISO 8601 in UTC, to the millisecond."""
-    return None if value is None else value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """ISO 8601 in UTC, to the millisecond. Lists have several of them in each row: `isoformat` takes twice as long."""
+    if value is None:
+        return None
+    at = value if value.tzinfo is UTC else value.astimezone(UTC)
+    parts = (at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond // 1000)
+    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % parts  # noqa: UP031 - the quickest way
 
 
 def masked(outputs: Outputs) -> JsonObject:
@@ -213,7 +217,7 @@ def claiming(found: Claiming) -> JsonObject:
     }
 
 
-def execution(run: Execution) -> JsonObject:
+def execution(run: Execution | ListedExecution) -> JsonObject:
     return {
         "id": run.id,
         "application_name": run.application,

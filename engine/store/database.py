@@ -68,6 +68,12 @@ class Transaction:
         return found
 
 
+_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"innominatus_read_only": True},
+    "postgresql": {"isolation_level": "AUTOCOMMIT"},
+}
+
+
 class Store:
     """The database. On SQLite all writers of the process take turns on one lock: SQLite has one writer anyway."""
 
@@ -78,7 +84,7 @@ class Store:
         self.sealer = sealer
         self.hints = hints or Hints(alone=engine.dialect.name == "sqlite")
         self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
-        self._readers = engine.execution_options(innominatus_read_only=True)
+        self._readers = engine.execution_options(**_READING[engine.dialect.name])
         self._by_keys = by_keys
         self._single: Engine | None = None
 
@@ -123,7 +129,10 @@ class Store:
 
     @contextmanager
     def read(self) -> Generator[Transaction]:
-        """A consistent snapshot; nothing in it may write."""
+        """Nothing in it may write. SQLite shows one state to all of its statements, PostgreSQL one to each.
+
+        That is what PostgreSQL does in its ordinary transactions too: beginning and ending one would only take time.
+        """
         with InOurWords(Moment.READING), self._readers.connect() as connection, connection.begin():
             yield Transaction(connection, self.sealer)
 
@@ -178,13 +187,13 @@ def _close_late_ones(engine: Engine) -> None:
 
 
 def _prepare_postgresql(engine: Engine, off: Sequence[str]) -> None:
-    """Switch some of the planner's ways off, and ask a connection that has rested whether it still stands.
+    """Speak UTC, switch some of the planner's ways off, and ask a connection that has rested whether it still stands.
 
     Asking one that has just been used would cost every transaction a round trip.
     """
 
     def connect(connection: Any, _record: object) -> None:
-        connection.execute("; ".join(f"SET {name} = off" for name in off))
+        connection.execute("; ".join(["SET TimeZone = 'UTC'", *(f"SET {name} = off" for name in off)]))
         connection.commit()
 
     def returned(_connection: Any, record: ConnectionPoolEntry) -> None:

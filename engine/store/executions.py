@@ -3,18 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.domain.execution import FINAL, ExecutionState
 from engine.domain.provider import Operation
-from engine.domain.runs import Execution, Outputs
+from engine.domain.runs import Execution, ListedExecution, Outputs
 from engine.domain.values import ApplicationId, ExecutionId, ResourceId
 from engine.store import fair_queue
 from engine.store.among import among
 from engine.store.bulk import insert_numbered
 from engine.store.database import Transaction
+from engine.store.likeness import ESCAPE, escaped
 from engine.store.sealed_outputs import seal, unseal
 from engine.store.tables import (
     EXECUTION_BROKEN,
@@ -183,30 +185,63 @@ def listed(
     resource_id: ResourceId | None = None,
     before: int | None = None,
     limit: int = 20,
-    with_checks: bool = False,
-) -> list[Execution]:
-    """Executions, newest first; health checks only `with_checks`."""
-    ids = sa.select(executions.c.id).where(executions.c.id < (_BEYOND if before is None else before))
-    ids = ids.order_by(executions.c.id.desc()).limit(limit)
-    if not with_checks:
-        ids = ids.where(sa.or_(executions.c.operation.is_(None), executions.c.operation != Operation.READ.value))
+) -> list[ListedExecution]:
+    """Executions, newest first; health checks are left out. Nothing sealed is read."""
+    given: dict[str, object] = {"before": _BEYOND if before is None else before, "limit": limit}
     if search:
-        ids = ids.where(executions.c.workflow.contains(search, autoescape=True))
-    if state is not None:
-        ids = ids.where(*_in_state(state))
+        given["search"] = escaped(search)
     if resource_id is not None:
-        ids = ids.where(executions.c.resource_id == resource_id)
-    if application is not None:  # one walk along the index for each environment it lives in
-        named = sa.select(applications.c.id).where(applications.c.name == application)
-        walks = [
-            sa.select(ids.where(executions.c.application_id == found).subquery())
-            for found in tx.connection.execute(named).scalars()
-        ]
+        given["resource"] = resource_id
+    walks: list[int] | None = None
+    if application is not None:
+        walks = list(tx.connection.execute(_NAMED, {"name": application}).scalars())
         if not walks:
             return []
-        ids = sa.union_all(*walks)
-    query = SELECT.where(executions.c.id.in_(ids)).order_by(executions.c.id.desc()).limit(limit)
-    return [execution_of(tx, row) for row in tx.connection.execute(query)]
+        given |= {f"application_{number}": found for number, found in enumerate(walks)}
+    query = _list(
+        walks=None if walks is None else len(walks),
+        search=bool(search),
+        state=state,
+        resource=resource_id is not None,
+    )
+    return [_listed(row) for row in tx.connection.execute(query, given).all()]
+
+
+_NAMED = sa.select(applications.c.id).where(applications.c.name == sa.bindparam("name"))
+_SHOWN: dict[str, sa.ColumnElement[Any]] = {
+    **dict(executions.c.items()),
+    "application": sa.func.coalesce(applications.c.name, sa.literal_column("''")),
+    "environment": sa.func.coalesce(applications.c.environment, executions.c.environment),
+}
+_LISTED = sa.select(*(_SHOWN[name].label(name) for name in ListedExecution._fields)).join(
+    applications, applications.c.id == executions.c.application_id, isouter=True
+)
+_STATES = {state.value: state for state in ExecutionState}
+_OPERATIONS = {None: None, **{operation.value: operation for operation in Operation}}
+
+
+def _listed(row: Any) -> ListedExecution:
+    state, operation, *rest = row
+    return ListedExecution._make((_STATES[state], _OPERATIONS[operation], *rest))
+
+
+@lru_cache(maxsize=256)
+def _list(*, walks: int | None, search: bool, state: ExecutionState | None, resource: bool) -> sa.Select[Any]:
+    """The statement of one way to ask: putting it together each time would cost as much as carrying it out."""
+    size = sa.bindparam("limit", type_=sa.Integer)
+    ids = sa.select(executions.c.id).where(executions.c.id < sa.bindparam("before", type_=sa.BigInteger))
+    ids = ids.where(sa.or_(executions.c.operation.is_(None), executions.c.operation != Operation.READ.value))
+    ids = ids.order_by(executions.c.id.desc()).limit(size)
+    if search:
+        ids = ids.where(executions.c.workflow.contains(sa.bindparam("search"), escape=ESCAPE))
+    if state is not None:
+        ids = ids.where(*_in_state(state))
+    if resource:
+        ids = ids.where(executions.c.resource_id == sa.bindparam("resource"))
+    if walks is not None:  # one walk along the index for each environment the application lives in
+        found = [executions.c.application_id == sa.bindparam(f"application_{number}") for number in range(walks)]
+        ids = sa.union_all(*(sa.select(ids.where(its).subquery()) for its in found))
+    return _LISTED.where(executions.c.id.in_(ids)).order_by(executions.c.id.desc()).limit(size)
 
 
 def _in_state(state: ExecutionState) -> list[sa.ColumnElement[bool]]:

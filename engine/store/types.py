@@ -39,6 +39,10 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """None on PostgreSQL: our connections speak UTC, and a call for each value is what costs most in long lists."""
+        return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
 
 class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as SQL
     """The database's clock, not the transaction's start: leases are judged on it."""

@@ -49,7 +49,7 @@ PARTS = {
     "executions.resource_wanted", "executions.type_made_by", "idempotency.once", "masking.shown",
     "planning.current_state", "planning.plan_for", "provisioner_requests.ask_for_deletion",
     "provisioner_requests.ask_for_resource", "provisioner_requests.plan_of_request", "deletions.carry_out_deletion",
-    "submissions.carried_out",
+    "submissions.carried_out", "starting.begun",
 }  # fmt: skip
 """Parts of use cases: they are given a transaction, a plan or the work."""
 
