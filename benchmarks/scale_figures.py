@@ -57,7 +57,7 @@ def _sleepers() -> int:
 def long_history(ground: Ground, *, goal: str, finished: int = 1_000_000, count: int = 3000) -> Figure:
     """CPU per execution on empty tables, and again with a million finished executions in them.
 
-    A history grows over months and is vacuumed on the way; this one comes in a minute, so its first vacuum comes with it.
+    A history grows over months and is vacuumed on the way; this one comes in a minute, so it is vacuumed first.
     """
     with running(url=ground.database(), threads=64) as platform:
         store = platform.platform.store
