@@ -1,7 +1,9 @@
 """Submit a Score spec: plan it, and make it the platform's intent."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -20,6 +22,10 @@ from engine.services.platform import Platform
 from engine.services.starting import begun
 from engine.store import applications, events
 from engine.store.database import Transaction
+
+_LARGE = 100
+"""Resources."""
+_LARGE_ONES = threading.BoundedSemaphore(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +89,20 @@ def submit(  # noqa: PLR0913 - every option of one use case
     where = environment_names.checked(environment or spec.environment or DEFAULT_ENVIRONMENT)
     text = source if isinstance(source, str) else source.decode()
     wish = _Wish(spec, text, where, plan_hash, prune, confirm)
-    if dry_run:
-        return replace(_previewed(platform, wish), warnings=parsed.warnings)
+    with _turn(spec):
+        if dry_run:
+            return replace(_previewed(platform, wish), warnings=parsed.warnings)
 
-    def work(tx: Transaction) -> Submission:
-        return _applied(tx, platform, actor, wish)
+        def work(tx: Transaction) -> Submission:
+            return _applied(tx, platform, actor, wish)
 
-    made = carried_out(platform, actor, "submit", idempotency_key, request=wish.request, work=work)
+        made = carried_out(platform, actor, "submit", idempotency_key, request=wish.request, work=work)
     return replace(made, warnings=parsed.warnings)
+
+
+def _turn(spec: Spec) -> AbstractContextManager[object]:
+    """Large specs take turns: at once they would not be done any sooner, and small ones would wait for them all."""
+    return _LARGE_ONES if len(spec.resources) > _LARGE else nullcontext()
 
 
 def read_spec(platform: Platform, source: str | bytes, *, strict: bool = False) -> ParsedSpec:

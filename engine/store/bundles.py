@@ -5,14 +5,20 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from engine.domain.graph import NodeKind
 from engine.domain.provider import Provider
+from engine.store import graph
 from engine.store.database import Transaction
 from engine.store.tables import RESOURCE_STANDING, executions, provider_bundles, provider_generations, resources
 from engine.store.upsert import insert
 
 
 def activate(tx: Transaction, providers: Sequence[Provider], archives: Mapping[str, bytes]) -> int:
-    """Keep the bundles and make this set the active one; returns its generation, the old one for the same set."""
+    """Keep the bundles and make this set the active one; returns its generation, the old one for the same set.
+
+    Its providers stand in the graph from now on: submissions that came at once would wait for the first to draw them.
+    """
+    graph.ensure_nodes(tx, {(NodeKind.PROVIDER, provider.name): provider.name for provider in providers})
     digests = [provider.digest for provider in providers]
     query = sa.select(provider_bundles.c.digest).where(provider_bundles.c.digest.in_(digests))
     query = query.order_by(provider_bundles.c.digest).with_for_update()  # in order: several may start at once

@@ -35,6 +35,15 @@ def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str], *, new: Collection
     return ids
 
 
+def ensure_nodes(tx: Transaction, wanted: Mapping[NodeRef, str]) -> None:
+    """Nodes (kind, ref) → name that many will point at; several processes may do this at once."""
+    rows = [
+        {"kind": kind.value, "ref": ref, "name": name, "valid_from": tx.now}
+        for (kind, ref), name in sorted(wanted.items())
+    ]
+    insert_rows(tx, graph_nodes, rows, anew=True)
+
+
 def put_edges(
     tx: Transaction, wanted: Iterable[tuple[int, EdgeKind, int]], *, new: Container[int] = frozenset()
 ) -> None:
