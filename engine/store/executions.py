@@ -171,10 +171,11 @@ def get(tx: Transaction, execution_id: ExecutionId, *, lock: bool = False) -> Ex
     return None if row is None else execution_of(tx, row)
 
 
-def listed(
+def listed(  # noqa: PLR0913 - the filters of one list
     tx: Transaction,
     *,
     application: str | None = None,
+    environment: str | None = None,
     search: str = "",
     state: ExecutionState | None = None,
     resource_id: ResourceId | None = None,
@@ -195,6 +196,8 @@ def listed(
         ids = ids.where(executions.c.resource_id == resource_id)
     if application is not None:  # one walk along the index for each environment it lives in
         named = sa.select(applications.c.id).where(applications.c.name == application)
+        if environment is not None:
+            named = named.where(applications.c.environment == environment)
         walks = [
             sa.select(ids.where(executions.c.application_id == found).subquery())
             for found in tx.connection.execute(named).scalars()
@@ -202,8 +205,16 @@ def listed(
         if not walks:
             return []
         ids = sa.union_all(*walks)
+    elif environment is not None:
+        ids = ids.where(_lives_in(environment))
     query = SELECT.where(executions.c.id.in_(ids)).order_by(executions.c.id.desc()).limit(limit)
     return [execution_of(tx, row) for row in tx.connection.execute(query)]
+
+
+def _lives_in(environment: str) -> sa.ColumnElement[bool]:
+    there = sa.select(applications.c.id).where(applications.c.environment == environment)
+    alone = sa.and_(executions.c.application_id.is_(None), executions.c.environment == environment)
+    return sa.or_(alone, executions.c.application_id.in_(there))
 
 
 def _in_state(state: ExecutionState) -> list[sa.ColumnElement[bool]]:

@@ -199,6 +199,9 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
     "executions.listed": lambda tx: executions.listed(tx, limit=20),
     "executions.listed, next page": lambda tx: executions.listed(tx, before=5000, limit=20),
     "executions.listed of an application": lambda tx: executions.listed(tx, application="app-1990", limit=20),
+    "executions.listed of an application in an environment": lambda tx: executions.listed(
+        tx, application="app-1990", environment="default", limit=20
+    ),
     "executions.listed of a resource": lambda tx: executions.listed(tx, resource_id=ResourceId(1903), limit=20),
     **{
         f"executions.listed {state}": lambda tx, state=state: executions.listed(tx, state=state, limit=20)
