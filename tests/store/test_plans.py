@@ -176,6 +176,7 @@ APP = (NodeKind.APPLICATION, "1")
 BY_ENGINE: Mapping[str, Callable[[Transaction], object]] = {
     "claims.claim": lambda tx: claims.claim(tx, worker="w", limit=8, cap=3, lease=9, busy=[ExecutionId(1)]),
     "claims.claim with a limit over all": lambda tx: claims.claim(tx, worker="w", limit=8, cap=3, lease=9, most=9),
+    "claims.claim_to_end": lambda tx: claims.claim_to_end(tx, worker="w", limit=8, lease=9, busy=[ExecutionId(1)]),
     "claims.extend_leases": lambda tx: claims.extend_leases(tx, worker="me", lease=9, held=[(ExecutionId(9), 1)]),
     "claims.release": lambda tx: claims.release(tx, worker="me", claims=[(ExecutionId(9), 1)]),
     "journal": _end,
