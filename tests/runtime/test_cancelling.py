@@ -1,13 +1,15 @@
 """A person ends an execution: pending, asleep, at work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.domain.execution import ExecutionState
 from engine.domain.values import ExecutionId
+from engine.runtime.engine import Engine
 from engine.services import executions
+from engine.store import executions as execution_rows
 from tests.support.platforms import ME, House, until
 from tests.support.providers import kind, script, values, workflow
 
@@ -130,6 +132,18 @@ def test_an_execution_that_is_queued_never_begins_and_ends_though_all_threads_ar
     house.step_in(queued[0], "gate", "waiting")
     assert cancel(house, queued[0]) == "cancelled"
     until(lambda: len(list((house.platform.settings.data_dir / "workspaces").iterdir())) == len(busy))
+
+
+@pytest.mark.parametrize("heard", [Engine.offer, Engine.sweep], ids=["by a nudge", "by a sweep"])
+def test_what_another_process_cancels_is_ended_once_this_one_hears_of_it_though_all_threads_are_taken(
+    house: House, busy: list[ExecutionId], heard: Callable[[Engine], object]
+) -> None:
+    queued = house.execute("gate")
+    with house.store.begin() as tx:
+        execution_rows.request_cancel(tx, queued)
+    heard(house.engine)
+    assert house.ended(queued).state == "cancelled"
+    assert {house.execution(found).state for found in busy} == {ExecutionState.RUNNING}
 
 
 def test_what_waits_ends_with_its_child_though_all_threads_are_taken(house: House, tmp_path: Path) -> None:
