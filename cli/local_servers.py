@@ -1,12 +1,14 @@
 """`innominatus local`: the database servers that the provider local-team runs for a data directory."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from cli import live
+from cli.session import note
 from cli.text import as_number, as_object
 from engine.domain.values import Json, JsonObject
 from engine.errors import InnominatusError, Internal, NotFound
@@ -35,6 +37,15 @@ def at_work(data_dir: Path) -> dict[str, int]:
     except (InnominatusError, OSError, ValueError):
         return {}
     return {name: as_number(server.get("port")) for name, server in found.items() if server.get("pid")}
+
+
+def tell_what_goes_on(data_dir: Path) -> None:
+    """The servers outlive the platform, since applications use them: say so on stderr, and the way out."""
+    found = at_work(data_dir)
+    if found:
+        named = ", ".join(f"{name} (port {port})" for name, port in found.items())
+        note(f"The local database servers go on: {named}.")
+        note(f"Stop them, and keep their data: innominatus local stop --data-dir {shlex.quote(str(data_dir))}")
 
 
 def run(command: str, data_dir: Path) -> JsonObject:

@@ -8,5 +8,6 @@ Application = Annotated[str, typer.Argument(metavar="APP", help="The application
 Environment = Annotated[
     str | None, typer.Option("--environment", "-e", help="The environment; `default` unless the spec names one.")
 ]
+AnyEnvironment = Annotated[str | None, typer.Option("--environment", "-e", help="Of this environment only.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end and show the progress.")]

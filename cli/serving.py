@@ -3,12 +3,10 @@
 import asyncio
 import ipaddress
 import os
-import shlex
 import signal
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -51,16 +49,7 @@ def serve(settings: Settings, *, show_token: bool) -> None:
         stop.arm()
         running.close(grace=settings.grace_seconds)
     if settings.embedded:
-        _tell_what_goes_on(settings.data_dir)
-
-
-def _tell_what_goes_on(folder: Path) -> None:
-    """The database servers of local-team outlive the platform, since applications use them: say so, and the way out."""
-    at_work = local_servers.at_work(folder)
-    if at_work:
-        named = ", ".join(f"{name} (port {port})" for name, port in at_work.items())
-        note(f"The local database servers go on: {named}.")
-        note(f"Stop them, and keep their data: innominatus local stop --data-dir {shlex.quote(str(folder))}")
+        local_servers.tell_what_goes_on(settings.data_dir)
 
 
 class Doors(uvicorn.Server):

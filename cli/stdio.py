@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
@@ -76,6 +77,7 @@ def _be_the_engine(settings: Settings, lock: IO[str] | None) -> None:
         running = behind.close()
         if running is not None:
             running.close(grace=settings.grace_seconds)
+            _tell_what_goes_on(settings)
 
     def told(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -109,6 +111,15 @@ def _open_doors(running: "Running", settings: Settings) -> Callable[[], None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _tell_what_goes_on(settings: Settings) -> None:
+    """As `innominatus serve` does; a client that has gone may have closed stderr, too."""
+    from cli import local_servers
+
+    if settings.embedded:
+        with suppress(OSError):
+            local_servers.tell_what_goes_on(settings.data_dir)
 
 
 def _give_up(error: InnominatusError) -> None:

@@ -6,7 +6,7 @@ from fastapi import Query, Response
 
 from api import models, routing
 from api.bodies import ExecuteBody, RunBody
-from api.inputs import ActorOf, Cursor, Filter, IdempotencyKey, Limit, Name, Number, PlatformOf
+from api.inputs import ActorOf, Cursor, EnvironmentFilter, Filter, IdempotencyKey, Limit, Name, Number, PlatformOf
 from engine.domain.values import Actor, ExecutionId, JsonObject
 from engine.services import executions, views
 from engine.services.afterwards import done
@@ -18,14 +18,24 @@ router = routing.router("workflows")
 @router.get("/api/workflows", responses=models.page("executions", models.Execution))
 def list_workflow_executions(
     platform: PlatformOf,
+    *,
     app: Filter = None,
+    environment: EnvironmentFilter = None,
     search: Filter = None,
     status: Filter = None,
     cursor: Cursor = "",
     limit: Limit = 20,
 ) -> JsonObject:
     """Executions, newest first. `search` looks in the names of their workflows."""
-    page = executions.listed(platform, application=app, search=search or "", state=status, cursor=cursor, limit=limit)
+    page = executions.listed(
+        platform,
+        application=app,
+        environment=environment,
+        search=search or "",
+        state=status,
+        cursor=cursor,
+        limit=limit,
+    )
     return {"items": [views.execution(run) for run in page.items], "next_cursor": page.next_cursor}
 
 

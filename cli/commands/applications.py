@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Application, Environment, Wait, Yes
+from cli.options import AnyEnvironment, Application, Environment, Wait, Yes
 from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_object, as_objects, as_text, clean, dotenv
 from engine.domain.values import JsonObject
 
 
-def listed(ctx: typer.Context, environment: Environment = None) -> None:
+def listed(ctx: typer.Context, environment: AnyEnvironment = None) -> None:
     """List applications with their state."""
     _list(session_of(ctx), environment)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.commands.applications import print_resources
-from cli.options import Environment
+from cli.options import AnyEnvironment
 from cli.session import print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, shown
 from engine.domain.values import JsonObject
@@ -22,7 +22,7 @@ verbs = typer.Typer(help="Show a resource (`resource ID`), repeat what failed, o
 def listed(
     ctx: typer.Context,
     app: App = None,
-    environment: Environment = None,
+    environment: AnyEnvironment = None,
     type: Annotated[str | None, typer.Option("--type", "-t", help="Of this type only.")] = None,
     state: Annotated[str | None, typer.Option("--state", "-s", help="In this state only.")] = None,
 ) -> None:
@@ -49,13 +49,14 @@ def show(
     ctx: typer.Context,
     thing: Thing,
     app: App = None,
+    environment: AnyEnvironment = None,
     *,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show secret outputs; this is written down.")] = False,
 ) -> None:
     """Show one resource: state, params, outputs, what it needs, what happened to it."""
     session = session_of(ctx)
     with session.api() as api:
-        found = api.get(f"/api/resources/{_number(api, thing, app)}", {"reveal": reveal})
+        found = api.get(f"/api/resources/{_number(api, thing, app, environment)}", {"reveal": reveal})
     session.show(found, lambda: _print(found, reveal=reveal))
 
 
@@ -85,11 +86,11 @@ def _print(found: JsonObject, *, reveal: bool) -> None:
 
 
 @verbs.command()
-def retry(ctx: typer.Context, thing: Thing, app: App = None) -> None:
+def retry(ctx: typer.Context, thing: Thing, app: App = None, environment: AnyEnvironment = None) -> None:
     """Repeat the operation that failed; finished steps are kept."""
     session = session_of(ctx)
     with session.api() as api:
-        number = _number(api, thing, app)
+        number = _number(api, thing, app, environment)
         done = api.post(f"/api/resources/{number}/retry")
     session.show(done, lambda: say(f"Execution {shown(done.get('id'))} repeats it."))
 
@@ -100,25 +101,29 @@ def resolve(
     thing: Thing,
     as_: Annotated[str, typer.Option("--as", metavar="active|gone", help="What became of it.")],
     app: App = None,
+    environment: AnyEnvironment = None,
 ) -> None:
     """Say what became of a failed resource that a person has looked after: it is active, or it is gone."""
     session = session_of(ctx)
     with session.api() as api:
-        number = _number(api, thing, app)
+        number = _number(api, thing, app, environment)
         done = api.post(f"/api/resources/{number}/resolve", {"as": as_})
     session.show(done, lambda: print_resources([done]))
 
 
-def _number(api: "Api", thing: str, app: str | None) -> int:
+def _number(api: "Api", thing: str, app: str | None, environment: str | None) -> int:
     """The number of a resource that is named by number, `type/id` or name. Raises NotFound, Conflict for several."""
     if thing.isdecimal() and len(thing) < 19:
         return int(thing)
-    known = list(api.every("/api/resources", {"app": app}))
+    known = list(api.every("/api/resources", {"app": app, "environment": environment}))
     matching = [r for r in known if thing in (r.get("resource"), r.get("resource_name"))]
     if not matching:
         names = [as_text(resource.get(key)) for key in ("resource_name", "resource") for resource in known]
         raise NotFound("resource", thing, known=names, hint="" if names else "There are no resources.")
     if len(matching) > 1:
-        choices = ", ".join(f"{shown(r.get('id'))} ({shown(r.get('resource'))})" for r in matching[:10])
-        raise Conflict(f"`{thing}` names several resources.", code="ambiguous", hint=f"Use the number: {choices}.")
+        choices = ", ".join(
+            f"{shown(r.get('id'))} ({shown(r.get('resource'))} in {shown(r.get('environment'))})" for r in matching[:10]
+        )
+        hint = f"Use the number, or --app and --environment: {choices}."
+        raise Conflict(f"`{thing}` names several resources.", code="ambiguous", hint=hint)
     return as_number(matching[0].get("id"))

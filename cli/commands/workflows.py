@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.applications import quote
-from cli.options import Environment, Wait
+from cli.options import AnyEnvironment, Environment, Wait
 from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, clean, shown
 from engine.domain.values import Json, JsonObject
@@ -21,6 +21,7 @@ _COLUMNS = ("id", "application_name", "workflow_name", "status", "completed_step
 def listed(
     ctx: typer.Context,
     app: Annotated[str | None, typer.Option("--app", "-a", help="Of this application only.")] = None,
+    environment: AnyEnvironment = None,
     search: Annotated[str | None, typer.Option(help="Whose workflow has this in its name.")] = None,
     status: Annotated[str | None, typer.Option("--status", "-s", help="In this state only.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
@@ -28,7 +29,7 @@ def listed(
     """List executions, newest first."""
     session = session_of(ctx)
     with session.api() as api:
-        query = {"app": app, "search": search, "status": status}
+        query = {"app": app, "environment": environment, "search": search, "status": status}
         items = list(api.every("/api/workflows", query, most=limit))
     heads = ("id", "application", "workflow", "status", "done", "steps", "ms", "error")
     session.show(

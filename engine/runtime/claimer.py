@@ -18,6 +18,7 @@ from engine.store.database import Store, Transaction
 
 logger = structlog.get_logger()
 _PACE_SECONDS = 0.1
+_ENDS_AT_ONCE = 10
 _OUTAGE_LEASES = 0.25
 """A database that is away for less than that costs nobody a lease: whoever holds one has just renewed it."""
 
@@ -59,6 +60,8 @@ class Claimer:
         self._held: dict[ExecutionId, Held] = {}
         self._running = 0
         self._booked = 0
+        self._beyond: set[ExecutionId] = set()
+        """What is being ended by no thread that its end would set free for other work."""
         self._ends: deque[tuple[float, int]] = deque()
         self._hope = True
         self._closed = False
@@ -95,21 +98,39 @@ class Claimer:
                     return None
                 self._hope = False
                 busy = list(self._held)
-            fresh = self._claim(free, busy)
+            fresh = self._safely(lambda tx: self._claimed(tx, free, busy))
         with self._lock:
             self._hope |= len(fresh) == free
             self._keep(fresh)
             # closed meanwhile: the next `close` gives them back
             return self._take() if self._waiting and not self._closed else None
 
+    def next_to_end(self) -> list[Held]:
+        """Some of what is cancelled and nobody has at work, though all threads be taken; nothing when there is none."""
+        with self._claiming:
+            with self._lock:
+                busy = list(self._held)
+                if self._closed:
+                    return []
+                found = [held for held in self._waiting if held.token.cancelled]  # claimed, and no thread for it yet
+                for held in found:
+                    self._waiting.remove(held)
+            found = found or self._safely(lambda tx: self._claimed_to_end(tx, busy))
+            with self._lock:
+                self._running += len(found)
+                self._held.update({held.claim.execution.id: held for held in found})
+                self._beyond.update(held.claim.execution.id for held in found)
+            return found
+
     def _take(self) -> Held:
         self._running += 1
         return self._waiting.popleft()
 
-    def _claim(self, limit: int, busy: list[ExecutionId]) -> list[Held]:
+    def _safely(self, claim: Callable[[Transaction], list[Held]]) -> list[Held]:
+        """What `claim` claims in a transaction of its own; nothing while the database is away."""
         try:
             with self._store.begin() as tx:
-                return self._claimed(tx, limit, busy)
+                return claim(tx)
         except DatabaseFailure as error:
             logger.warning("claim.failed", error=in_short(error))
             self._hope = True
@@ -168,6 +189,19 @@ class Claimer:
         self._waiting.extend(taken)
         self._held.update({held.claim.execution.id: held for held in taken})
 
+    def _claimed_to_end(self, tx: Transaction, busy: list[ExecutionId]) -> list[Held]:
+        since = time.monotonic()
+        fresh = claims.claim_to_end(
+            tx,
+            worker=self._worker,
+            limit=_ENDS_AT_ONCE,
+            lease=self._lease,
+            busy=busy,
+            take_over=self._clock() >= self._hands_off_until,
+        )
+        self.database_answered()
+        return [Held(claim, Token(), since) for claim in fresh]
+
     def take(self, tx: Transaction, ended: int) -> list[Held]:
         """Claim for the threads whose executions are ending in `tx`; `give` makes them known once it is committed.
 
@@ -182,7 +216,10 @@ class Claimer:
                 self._ends.popleft()
             if self._closed or len(self._waiting) >= ended or not (self._hope or tx.readied):
                 return []
-            limit = min(sum(count for _, count in self._ends), self._threads) - len(self._waiting)
+            most = min(sum(count for _, count in self._ends), self._threads)
+            if self._beyond:
+                most = min(most, self._threads - (self._running - ended))
+            limit = most - len(self._waiting)
             busy = list(self._held)
         return self._claimed(tx, limit, busy) if limit > 0 else []
 
@@ -199,6 +236,7 @@ class Claimer:
         """The run of a claim has come to rest."""
         with self._lock:
             self._running -= 1
+            self._beyond.discard(held.claim.execution.id)
             if self._held.get(held.claim.execution.id) is held:  # not when it is claimed anew already
                 del self._held[held.claim.execution.id]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from engine.domain.values import ExecutionId, Json, JsonObject
-from engine.runtime.cancellation import Token
+from engine.runtime.cancellation import StopReason, Token
 from engine.runtime.warden_client import WardenClient
 from engine.steps import process
 from engine.steps.base import ProcessResult, Resumed, StepFailed
@@ -168,7 +168,8 @@ class RunningStep:
         )
 
     def _register(self, pgid: int) -> AbstractContextManager[object]:
-        return self.warden.guard(pgid, self.execution_id, self.lease_left())
+        lapsed = lambda: self.cancel.set(StopReason.LEASE_LOST)  # noqa: E731 - one line
+        return self.warden.guard(pgid, self.execution_id, self.lease_left(), lapsed=lapsed)
 
 
 _MOST_IN_ENVIRONMENT = 100_000

@@ -17,6 +17,7 @@ from engine.runtime.background import Repeating
 from engine.runtime.bench import Bench
 from engine.runtime.cancellation import StopReason
 from engine.runtime.claimer import Claimer, Held
+from engine.runtime.ender import Ender
 from engine.runtime.heartbeat import Heartbeat
 from engine.runtime.ledger import Abandoned
 from engine.runtime.live_logs import LiveLogs
@@ -72,6 +73,7 @@ class Engine:
             lost=self._claimer.database_was_lost,
         )
         self._turns = Turns(self._journal, self._claimer, begin=self._carry, wake=self._queue.nudge, others=others)
+        self._ender = Ender(self._claimer, lambda held: self._turns.carry_alone(self._carry(held)))
         self._heartbeat = _heartbeat(store, settings, self.worker, self._claimer, self._warden)
         self._sweeper = Sweeper(store.by_keys, providers, settings, nudge=self.nudge)
         self._logs = LiveLogs(store)
@@ -119,6 +121,7 @@ class Engine:
         self._queue.start()
         for thread in self._background:
             thread.start()
+        self._ender.start()
         self._sweeper.start()
         self._at_work = True
         self.nudge()
@@ -156,14 +159,17 @@ class Engine:
             self._release(self._claimer.close())
 
     def offer(self) -> bool:
-        """As `nudge`, from another process. False when all threads are taken."""
+        """As `nudge` or `cancel`, from another process. False when all threads are taken."""
         self.nudge()
-        return self._claimer.has_room
+        has_room = self._claimer.has_room
+        if not has_room:  # else whoever claims takes what is cancelled first
+            self._ender.wake()
+        return has_room
 
     def cancel(self, execution_id: ExecutionId, attempt: int | None = None) -> None:
-        """Stop a run of this process now; `nudge` ends one that is queued or asleep."""
+        """Stop a run of this process now, or end one that is queued or asleep, though all threads be taken."""
         self._claimer.cancel(execution_id, attempt)
-        self.nudge()
+        self._ender.wake()
 
     def stop(self, *, grace: float | None = None) -> None:
         """Claim nothing more, give running steps `grace` seconds, then stop the rest; it goes on at the next start."""
@@ -182,6 +188,7 @@ class Engine:
         for thread in self._background:
             thread.stop()
         self._journal.stop()
+        self._ender.stop()
         self._turns.close()
         self._queue.stop(timeout=5.0)
         self._warden.stop()
@@ -190,6 +197,7 @@ class Engine:
 
     def sweep(self) -> None:
         """Repeat whatever was lost and start what came due."""
+        self._ender.wake()
         self._sweeper.sweep()
         self._swept = time.monotonic()
 

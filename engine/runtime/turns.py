@@ -9,12 +9,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 
 from engine.runtime.claimer import Claimer, Held
 from engine.runtime.signals import Sender
 from engine.store.journal import Answer, Journal
 from engine.store.records import Record
 
+_LOOK_SECONDS = 0.01
 Carrying = Generator[Record, bool, None]
 """A run as it is carried on: it hands out a record, and is sent whether its fence still held."""
 
@@ -53,6 +55,36 @@ class Turns:
         finally:
             with self._condition:
                 self._awake -= 1
+
+    def carry_alone(self, run: Carrying) -> None:
+        """Carry one run to its rest on the calling thread, which is none of those that `work`."""
+        answers: SimpleQueue[Answer] = SimpleQueue()
+        with self._condition:
+            self._awake += 1
+        try:
+            record = next(run)
+            while True:
+                self._journal.put(record, answers.put)
+                answer = self._answer(answers)
+                record = run.throw(answer) if isinstance(answer, Exception) else run.send(answer)
+        except StopIteration:
+            pass
+        finally:
+            with self._condition:
+                self._awake -= 1
+
+    def _answer(self, answers: "SimpleQueue[Answer]") -> Answer:
+        """What becomes of the record that was put last. Whoever writes it, those written with it are gone on with."""
+        while True:
+            flushed = False
+            while self._journal.flush():
+                flushed = True
+            if flushed and self._left():
+                self.rouse()
+            try:
+                return answers.get(timeout=_LOOK_SECONDS)
+            except Empty:
+                continue
 
     def _once(self) -> bool:
         """Write when at least as much waits for it as can be carried on, so that both go on side by side."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,11 @@ class _Guarded:
     born: str
     execution: ExecutionId
     deadline: float
+    lapsed: bool = False
+    """The deadline has passed at some time: the warden has ended the group then."""
+
+    def look(self) -> None:
+        self.lapsed |= self.deadline <= time.monotonic()
 
 
 class WardenClient:
@@ -62,9 +67,12 @@ class WardenClient:
                 _discard(process)
 
     @contextmanager
-    def guard(self, pgid: int, execution: ExecutionId, lease_seconds: float) -> Generator[None]:
+    def guard(
+        self, pgid: int, execution: ExecutionId, lease_seconds: float, *, lapsed: Callable[[], None] = lambda: None
+    ) -> Generator[None]:
         """Watch a process group while the block runs: it is killed when the engine dies or the lease is not extended.
 
+        `lapsed` is called at the end of the block when the lease was not: how the program ended says nothing then.
         Raises Unavailable when no warden can be started: then nothing may run.
         """
         with self._lock:
@@ -81,9 +89,12 @@ class WardenClient:
             yield
         finally:
             with self._lock:
+                entry.look()
                 self._guarded.pop(pgid, None)
                 with contextlib.suppress(Unavailable):
                     self._tell([f"remove {pgid}"])
+            if entry.lapsed:
+                lapsed()
 
     def extend(self, executions: Iterable[ExecutionId], seconds: float) -> None:
         """The leases of these executions hold for `seconds` from now."""
@@ -92,6 +103,7 @@ class WardenClient:
             held = {entry.execution for entry in self._guarded.values()} & wanted
             for entry in self._guarded.values():
                 if entry.execution in wanted:
+                    entry.look()
                     entry.deadline = time.monotonic() + seconds
             if held:
                 self._tell(_extends(sorted(held), seconds))

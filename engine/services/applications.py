@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.domain.application import Application, SubmittedVersion
-from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceState
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import Actor, ApplicationId
@@ -76,10 +75,8 @@ def status_of(application: Application, owned: tuple[Resource, ...]) -> str:
     states = {resource.state for resource in owned if not resource.awaits_turn}
     if ResourceState.FAILED in states:
         return "failed"
-    if application.deleted_at is not None and not owned:
-        return "deleted"
-    if application.deleted_at is not None and any(resource.pending is Operation.DELETE for resource in owned):
-        return "deleting"  # else a person has said that what is left stands after all
+    if application.deleted_at is not None:
+        return "deleting" if owned else "deleted"
     if any(not resource.settled for resource in owned):
         return "in_progress"
     return "degraded" if ResourceState.DEGRADED in states else "active"

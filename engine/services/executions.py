@@ -198,17 +198,19 @@ def listed(
     platform: Platform,
     *,
     application: str | None = None,
+    environment: str | None = None,
     search: str = "",
     state: str | None = None,
     cursor: str = "",
     limit: int = 20,
 ) -> Page[ListedExecution]:
     """Executions, newest first; health checks are left out."""
-    texts.checked(application=application, search=search)
+    texts.checked(application=application, environment=environment, search=search)
     with platform.store.read() as tx:
         found = executions.listed(
             tx,
             application=application,
+            environment=environment,
             search=search,
             state=_state(state),
             before=paging.after(cursor) or None,

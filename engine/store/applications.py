@@ -1,13 +1,14 @@
 """Applications and the specs submitted for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.domain.application import Application, SubmittedVersion
-from engine.domain.values import ApplicationId, SpecId
+from engine.domain.values import ApplicationId, ResourceId, SpecId
+from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.tables import applications, resource_references, specs
 from engine.store.upsert import insert
@@ -69,6 +70,18 @@ def mark_deleted(tx: Transaction, application_id: ApplicationId) -> None:
         sa.update(applications)
         .where(applications.c.id == application_id)
         .values(deleted_at=tx.now, updated_at=tx.now, expires_at=None)
+    )
+
+
+def stand_again(tx: Transaction, kept: Collection[ResourceId]) -> None:
+    """Deleted applications that refer to one of `kept`, which is not to be deleted any more, are there again."""
+    referring = sa.select(resource_references.c.application_id).where(
+        among(tx, resource_references.c.resource_id, kept)
+    )
+    tx.connection.execute(
+        sa.update(applications)
+        .where(applications.c.id.in_(referring), applications.c.deleted_at.is_not(None))
+        .values(deleted_at=None, updated_at=tx.now)
     )
 
 

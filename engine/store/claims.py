@@ -73,6 +73,21 @@ def claim(
     return _take(tx, chosen, worker=worker, lease=lease)
 
 
+def claim_to_end(
+    tx: Transaction,
+    *,
+    worker: str,
+    limit: int,
+    lease: float,
+    busy: Collection[ExecutionId] = (),
+    take_over: bool = True,
+) -> list[Claim]:
+    """As `claim`, of what is cancelled only: whoever has no thread free for work can still end that."""
+    query = _part(tx, 0, _to_end(take_over=take_over), limit=limit, busy=busy)
+    found = tx.connection.execute(query).all()
+    return _take(tx, {row.id: row.state for row in found}, worker=worker, lease=lease) if found else []
+
+
 def _room(tx: Transaction, most: int) -> int:
     """How many more may run. From here to its end no other claim of this database counts or takes anything."""
     if tx.postgresql:
@@ -89,26 +104,34 @@ def candidates(
     """
     full = sa.select(_RUNNING.c.fair_key).where(_RUNNING.c.running >= cap)
     room = sa.or_(_E.fair_key.not_in(full), EXECUTION_RUNNING)  # a run that is taken over counts already
-    now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
     wanted = sa.and_(room, ~facts.holds(facts.PAUSED), ~_E.cancel_requested)
     queued = sa.and_(EXECUTION_PENDING, wanted)
     due = sa.and_(EXECUTION_UNDUE, _E.ready_at.is_not(None), wanted)
-    cancelled = EXECUTION_TO_END
     if not take_over:
-        due, cancelled = sa.and_(due, ~EXECUTION_RUNNING), sa.and_(cancelled, ~EXECUTION_RUNNING)
-    parts: list[sa.Select[Any]] = []
-    for number, condition in enumerate((queued, due, cancelled)):
-        part = sa.select(_E.id, _E.fair_tag, _E.fair_key, _E.state, _E.cancel_requested)
-        part = part.where(condition, _E.ready_at <= now)
-        if busy:
-            part = part.where(sa.not_(among(tx, _E.id, busy)))
-        part = part.order_by(_E.fair_tag, _E.id).limit(limit)
-        if tx.postgresql:
-            part = part.with_for_update(skip_locked=True)
-        first = part.cte(f"part{number}")
-        part = sa.select(first, _RUNNING.c.running, now.label("now"))
-        parts.append(part.join(_RUNNING, _RUNNING.c.fair_key == first.c.fair_key, isouter=True))
-    return sa.union_all(*parts)
+        due = sa.and_(due, ~EXECUTION_RUNNING)
+    conditions = (queued, due, _to_end(take_over=take_over))
+    return sa.union_all(*(_part(tx, n, condition, limit=limit, busy=busy) for n, condition in enumerate(conditions)))
+
+
+def _to_end(*, take_over: bool) -> sa.ColumnElement[bool]:
+    return EXECUTION_TO_END if take_over else sa.and_(EXECUTION_TO_END, ~EXECUTION_RUNNING)
+
+
+def _part(
+    tx: Transaction, number: int, condition: sa.ColumnElement[bool], *, limit: int, busy: Collection[ExecutionId]
+) -> sa.Select[Any]:
+    """The first of those that are ready and fulfil `condition`, locked, with how many of their key run."""
+    now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
+    part = sa.select(_E.id, _E.fair_tag, _E.fair_key, _E.state, _E.cancel_requested)
+    part = part.where(condition, _E.ready_at <= now)
+    if busy:
+        part = part.where(sa.not_(among(tx, _E.id, busy)))
+    part = part.order_by(_E.fair_tag, _E.id).limit(limit)
+    if tx.postgresql:
+        part = part.with_for_update(skip_locked=True)
+    first = part.cte(f"part{number}")
+    part = sa.select(first, _RUNNING.c.running, now.label("now"))
+    return part.join(_RUNNING, _RUNNING.c.fair_key == first.c.fair_key, isouter=True)
 
 
 def _take(tx: Transaction, chosen: Mapping[int, str], *, worker: str, lease: float) -> list[Claim]:

@@ -180,6 +180,7 @@ def listed(
     tx: Transaction,
     *,
     application: str | None = None,
+    environment: str | None = None,
     search: str = "",
     state: ExecutionState | None = None,
     resource_id: ResourceId | None = None,
@@ -194,15 +195,19 @@ def listed(
         given["resource"] = resource_id
     walks: list[int] | None = None
     if application is not None:
-        walks = list(tx.connection.execute(_NAMED, {"name": application}).scalars())
+        named = _NAMED if environment is None else _NAMED.where(applications.c.environment == environment)
+        walks = list(tx.connection.execute(named, {"name": application}).scalars())
         if not walks:
             return []
         given |= {f"application_{number}": found for number, found in enumerate(walks)}
+    elif environment is not None:
+        given["environment"] = environment
     query = _list(
         walks=None if walks is None else len(walks),
         search=bool(search),
         state=state,
         resource=resource_id is not None,
+        environment="environment" in given,
     )
     return [_listed(row) for row in tx.connection.execute(query, given).all()]
 
@@ -226,7 +231,9 @@ def _listed(row: Any) -> ListedExecution:
 
 
 @lru_cache(maxsize=256)
-def _list(*, walks: int | None, search: bool, state: ExecutionState | None, resource: bool) -> sa.Select[Any]:
+def _list(
+    *, walks: int | None, search: bool, state: ExecutionState | None, resource: bool, environment: bool
+) -> sa.Select[Any]:
     """The statement of one way to ask: putting it together each time would cost as much as carrying it out."""
     size = sa.bindparam("limit", type_=sa.Integer)
     ids = sa.select(executions.c.id).where(executions.c.id < sa.bindparam("before", type_=sa.BigInteger))
@@ -238,10 +245,18 @@ def _list(*, walks: int | None, search: bool, state: ExecutionState | None, reso
         ids = ids.where(*_in_state(state))
     if resource:
         ids = ids.where(executions.c.resource_id == sa.bindparam("resource"))
+    if environment:
+        ids = ids.where(_lives_in(sa.bindparam("environment")))
     if walks is not None:  # one walk along the index for each environment the application lives in
         found = [executions.c.application_id == sa.bindparam(f"application_{number}") for number in range(walks)]
         ids = sa.union_all(*(sa.select(ids.where(its).subquery()) for its in found))
     return _LISTED.where(executions.c.id.in_(ids)).order_by(executions.c.id.desc()).limit(size)
+
+
+def _lives_in(environment: sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
+    there = sa.select(applications.c.id).where(applications.c.environment == environment)
+    alone = sa.and_(executions.c.application_id.is_(None), executions.c.environment == environment)
+    return sa.or_(alone, executions.c.application_id.in_(there))
 
 
 def _in_state(state: ExecutionState) -> list[sa.ColumnElement[bool]]:

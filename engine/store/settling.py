@@ -9,7 +9,7 @@ from engine.domain.provider import Operation
 from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle, withdraw
 from engine.domain.runs import Execution
 from engine.domain.values import SYSTEM, ApplicationId, ResourceId
-from engine.store import dependencies, events, graph, resources, steps
+from engine.store import applications, dependencies, events, graph, resources, steps
 from engine.store.database import Transaction
 from engine.store.dependencies import Edge
 from engine.store.readiness import start_ready, state_event
@@ -101,7 +101,7 @@ def settle_resolved(
 ) -> int:
     """A person says what became of a failed resource; what waited for it goes on. Returns how many started.
 
-    One that was to be deleted and is said to stand keeps what it uses.
+    One that was to be deleted and is said to stand keeps what it uses, and its application is there again.
     """
     reach = {resource_id} | {a for a, _ in dependencies.dependants(tx, [resource_id])}
     reach |= dependencies.closure_of_dependencies(tx, [resource_id])
@@ -115,6 +115,8 @@ def settle_resolved(
     edges = dependencies.around(tx, [resource_id])
     candidates = _after_success(tx, locked, before, [resource_id], edges, choose=choose)
     kept = _keep_used(tx, locked, resource_id, choose=choose) if upheld else set[ResourceId]()
+    if upheld:
+        applications.stand_again(tx, {resource_id} | kept)
     resources.save(tx, [resource for rid, resource in locked.items() if resource != before.get(rid)])
     events.record(tx, [state_event(locked[rid], actor) for rid in sorted(locked) if _state_moved(locked, before, rid)])
     started = start_ready(tx, locked, (candidates | kept) & set(locked), actor=actor)

@@ -82,12 +82,13 @@ class RunTools:
         return await aside(_status, self.house, view, logs)
 
     def list_workflow_executions(
-        self, limit: Limit = 20, cursor: Cursor = "", application: str = "", status: str = ""
+        self, limit: Limit = 20, cursor: Cursor = "", application: str = "", status: str = "", environment: str = ""
     ) -> JsonObject:
         """List executions, newest first."""
         found = executions.listed(
             self.house.platform,
             application=application or None,
+            environment=environment or None,
             state=status or None,
             cursor=page_cursor(cursor),
             limit=limit,

@@ -126,6 +126,19 @@ def test_executions_are_listed_newest_first_in_pages(door: Door) -> None:
     problem(door.client.get("/api/workflows", params={"status": "done"}), 422, "unknown_state")
 
 
+def test_executions_are_listed_of_one_environment_with_and_without_an_application(door: Door) -> None:
+    for where in ("north", "south"):
+        door.submit(score("there"), environment=where)
+        door.settled("there", environment=where)
+        body = {"workflow": "hello", "inputs": {"name": "q"}, "environment": where}
+        door.ended(door.post("/api/workflows/execute", body)["execution_id"])
+    found = door.get("/api/workflows", environment="north")["items"]
+    assert {(run["application_name"], run["environment"]) for run in found} == {("there", "north"), ("", "north")}
+    found = door.get("/api/workflows", app="there", environment="south")["items"]
+    assert {(run["application_name"], run["environment"]) for run in found} == {("there", "south")}
+    assert door.get("/api/workflows", app="there", environment="east")["items"] == []
+
+
 def test_an_execution_that_never_was_is_not_found(door: Door) -> None:
     for method, path in (
         ("GET", "/api/workflows/99999"),

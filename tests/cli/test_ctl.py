@@ -181,6 +181,24 @@ def test_a_name_that_several_resources_have_is_a_conflict_with_their_numbers(ser
     assert served.ctl("resource", "db", "--app", "one").code == 0
 
 
+def test_of_an_application_in_several_environments_a_resource_and_its_executions_are_named_by_where(
+    served: Served,
+) -> None:
+    for where in ("default", "staging"):
+        assert served.submit("moved", "-e", where, more=BREAKS).code == 1
+    for name in ("thing/moved.db", "db"):
+        several = served.ctl("resource", name, "--app", "moved")
+        assert (several.code, "in staging" in several.err, "--environment" in several.err) == (4, True, True)
+        found = served.ctl("resource", name, "--app", "moved", "-e", "staging", "-o", "json")
+        assert found.json["environment"] == "staging"
+    assert served.ctl("resource", "thing/moved.db", "-e", "nowhere").code == 3
+    runs = served.ctl("list-workflows", "--app", "moved", "-e", "staging", "--status", "failed", "-o", "json").json
+    assert [run["environment"] for run in runs] == ["staging"]
+    assert served.ctl("resource", "retry", "bad", "--app", "moved", "-e", "staging").code == 0
+    assert served.ctl("workflow", str(runs[0]["id"]), "-o", "json").json["attempt"] == 2
+    assert served.ctl("resource", "resolve", "bad", "--app", "moved", "-e", "default", "--as", "gone").code == 0
+
+
 def test_a_shell_reads_the_environment_back_as_it_is(served: Served, tmp_path: Path) -> None:
     served.submit("shop")
     done = served.ctl("env", "shop", "--reveal")

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import pytest
 
 from cli import compose, live, server
 from cli.demo_house import House
+from cli.exits import TERMINATED
 from engine.config import Settings
 from engine.errors import Conflict
 from engine.store import schema
 from tests.support import servers
 from tests.support.served import Done, Served, call, start
+from tests.support.stdio_client import Client
 
 
 def local(command: str, data_dir: Path, *args: str) -> Done:
@@ -97,6 +100,48 @@ def test_a_platform_that_stops_says_which_servers_go_on_and_how_to_stop_them(tmp
         program, *words = shlex.split(said.splitlines()[-1].rpartition(": ")[2])
         assert program == "innominatus"
         assert "valkey  stopped" in call(server.main, *words).out
+    finally:
+        servers.purge(home)
+
+
+@pytest.mark.parametrize("how", ["its client leaves", "it is terminated"])
+def test_an_mcp_server_that_ends_says_on_stderr_which_servers_go_on(how: str, tmp_path: Path, provider: Path) -> None:
+    data = tmp_path / "data"
+    with (tmp_path / "stderr").open("w+") as stderr:
+        client = Client(data, stderr=stderr, INNOMINATUS_PROVIDERS=str(provider))
+        home = data / "providers" / "local-team"
+        home.mkdir(parents=True)
+        port = servers.start("valkey", home).port
+        try:
+            assert client.tools() == 10
+            assert client.process.stdin is not None
+            assert client.process.stdout is not None
+            if how == "its client leaves":
+                client.process.stdin.close()
+            else:
+                client.process.terminate()
+            assert client.process.stdout.read() == "", "stdout is the protocol's"
+            assert client.leave() == (0 if how == "its client leaves" else TERMINATED)
+            stderr.seek(0)
+            said = stderr.read()
+            assert f"go on: valkey (port {port})." in said
+            assert said.count(f"innominatus local stop --data-dir {data}") == 1
+        finally:
+            servers.purge(home)
+
+
+def test_an_mcp_server_whose_client_has_closed_everything_ends_well_although_nobody_hears_it(
+    tmp_path: Path, provider: Path
+) -> None:
+    data = tmp_path / "data"
+    client = Client(data, stderr=subprocess.PIPE, INNOMINATUS_PROVIDERS=str(provider))
+    home = data / "providers" / "local-team"
+    home.mkdir(parents=True)
+    servers.start("valkey", home)
+    try:
+        assert client.process.stderr is not None
+        client.process.stderr.close()
+        assert client.leave() == 0
     finally:
         servers.purge(home)
 

@@ -55,7 +55,7 @@ async def test_the_arguments_people_know_are_advertised(server: PlatformServer) 
     assert advertised["get_provider_details"] == {"provider_name"}
     assert {"workflow_name", "inputs", "idempotency_key", "wait_seconds"} <= advertised["execute_workflow"]
     assert advertised["get_workflow_status"] == {"execution_id", "wait_seconds", "logs"}
-    assert {"limit", "cursor", "application", "status"} == advertised["list_workflow_executions"]
+    assert {"limit", "cursor", "application", "status", "environment"} == advertised["list_workflow_executions"]
     assert {"type", "application", "state", "environment", "limit", "cursor"} == advertised["list_resources"]
     assert advertised["get_resource_details"] == {"resource_id"}
     assert {"spec_yaml", "environment", "dry_run", "plan_hash", "prune", "strict"} <= advertised["submit_spec"]

@@ -1,16 +1,29 @@
 """A person ends an execution: pending, asleep, at work."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from engine.domain.execution import ExecutionState
 from engine.domain.values import ExecutionId
+from engine.runtime.engine import Engine
 from engine.services import executions
+from engine.store import executions as execution_rows
 from tests.support.platforms import ME, House, until
-from tests.support.providers import script, values, workflow
+from tests.support.providers import kind, script, values, workflow
 
 DIR = [{"name": "dir", "type": "string", "required": True}]
 SLOW = 'echo $$ >> "$PARAM_DIR/pids"; sleep 60 & echo $! >> "$PARAM_DIR/pids"; wait'
 
+SPEC = """\
+apiVersion: score.dev/v1b1
+metadata: {name: shop}
+containers: {main: {image: v1}}
+resources: {db: {type: thing}}
+"""
+KINDS = {"thing": kind(), "workload": kind()}
+SETTINGS = {"sweep_seconds": 3600.0}
 GOLDEN = {
     "slow": workflow([script("sleeps", SLOW), values("after", a=1)], parameters=DIR),
     "gate": workflow([{**values("gate", b=2), "when": "manual"}, values("after", c=3)]),
@@ -94,14 +107,73 @@ def test_what_was_done_before_the_cancellation_is_not_done_again_by_a_retry(hous
     ]  # fmt: skip
 
 
-def test_an_execution_that_is_queued_never_begins(house: House, tmp_path: Path) -> None:
-    busy = [house.execute("slow", dir=str(tmp_path)) for _ in range(4)]  # all threads
-    for execution_id in busy:
+@pytest.fixture
+def busy(house: House, tmp_path: Path) -> Iterator[list[ExecutionId]]:
+    """Runs that hold all threads until they are cancelled."""
+    ids = [house.execute("slow", dir=str(tmp_path)) for _ in range(4)]
+    for execution_id in ids:
         house.step_in(execution_id, "sleeps", "running")
-    queued = house.execute("gate")
-    executions.cancel(house.platform, ME, queued)
-    for execution_id in busy:
+    yield ids
+    for execution_id in ids:
         assert cancel(house, execution_id) == "cancelled"
+
+
+def test_an_execution_that_is_queued_never_begins_and_ends_though_all_threads_are_taken(
+    house: House, busy: list[ExecutionId]
+) -> None:
+    queued = [house.execute("gate") for _ in range(12)]
+    for execution_id in queued[1:]:
+        executions.cancel(house.platform, ME, execution_id)
+    assert {house.ended(found).state for found in queued[1:]} == {ExecutionState.CANCELLED}
+    assert [house.steps(found) for found in queued[1:]] == [[]] * 11
+    assert {house.execution(found).state for found in busy} == {ExecutionState.RUNNING}
+    assert house.execution(queued[0]).state == "pending", "nobody holds what there is no thread for"
+    assert cancel(house, busy.pop()) == "cancelled"
+    house.step_in(queued[0], "gate", "waiting")
+    assert cancel(house, queued[0]) == "cancelled"
+    until(lambda: len(list((house.platform.settings.data_dir / "workspaces").iterdir())) == len(busy))
+
+
+@pytest.mark.parametrize("heard", [Engine.offer, Engine.sweep], ids=["by a nudge", "by a sweep"])
+def test_what_another_process_cancels_is_ended_once_this_one_hears_of_it_though_all_threads_are_taken(
+    house: House, busy: list[ExecutionId], heard: Callable[[Engine], object]
+) -> None:
+    queued = house.execute("gate")
+    with house.store.begin() as tx:
+        execution_rows.request_cancel(tx, queued)
+    heard(house.engine)
     assert house.ended(queued).state == "cancelled"
-    assert house.steps(queued) == []
-    until(lambda: not list((house.platform.settings.data_dir / "workspaces").iterdir()))  # nothing is left behind
+    assert {house.execution(found).state for found in busy} == {ExecutionState.RUNNING}
+
+
+def test_what_waits_ends_with_its_child_though_all_threads_are_taken(house: House, tmp_path: Path) -> None:
+    parent = house.execute("parent")
+    child = ExecutionId(house.step_in(parent, "child", "waiting").wait_ref or 0)
+    house.step_in(child, "gate", "waiting")
+    held = [house.execute("slow", dir=str(tmp_path)) for _ in range(4)]
+    for execution_id in held:
+        house.step_in(execution_id, "sleeps", "running")
+    executions.cancel(house.platform, ME, parent)
+    assert house.ended(parent).state == "cancelled"
+    assert house.ended(child).state == "cancelled"
+    assert {house.execution(found).state for found in held} == {ExecutionState.RUNNING}
+    for execution_id in held:
+        assert cancel(house, execution_id) == "cancelled"
+
+
+def test_a_resource_whose_run_is_cancelled_in_the_queue_is_failed_and_its_user_blocked_at_once(
+    house: House, busy: list[ExecutionId]
+) -> None:
+    house.submit(SPEC)
+    thing = house.resource("thing/shop.db")
+    assert thing.execution_id is not None
+    executions.cancel(house.platform, ME, thing.execution_id)
+    assert house.ended(thing.execution_id).state == "cancelled"
+    failed = house.resource("thing/shop.db")
+    assert (failed.state, failed.reason) == ("failed", "cancelled")
+    assert house.resource("workload/shop").blocked_by == failed.id
+    assert {house.execution(found).state for found in busy} == {ExecutionState.RUNNING}
+    told = [event for event in house.events() if event.execution_id == thing.execution_id]
+    assert [event.kind for event in told if event.kind.startswith("execution.")] == [
+        "execution.cancel-requested", "execution.cancelled"
+    ]  # fmt: skip

@@ -118,6 +118,25 @@ def test_one_engine_of_several_writes_what_was_done_and_goes_on_once_its_lease_i
         assert runs(tmp_path) == ["first", "second"]
 
 
+@pytest.mark.parametrize("disk", ["postgresql"], indirect=True)
+def test_a_step_that_is_ended_because_its_lease_ran_out_is_interrupted_and_has_not_failed(
+    disk: Disk, provider: Path, tmp_path: Path
+) -> None:
+    # The engine beats every second: half a second after the warden has ended the program.
+    several = {"database_url": "postgresql://others.work.on.it/too", "lease_seconds": 3.5}
+    with running_platform(disk.store, tmp_path, [provider], **several) as house:
+        execution_id = begun(house, "again", tmp_path)
+        with disk.full():
+            refusals(disk, "heartbeat", 3)
+            refusals(disk, "runs")  # the program is gone: its end cannot be told, and nobody can take it over
+        (tmp_path / "go").touch()
+        done = house.ended(execution_id)
+        assert done.state == "succeeded", done.error
+        assert house.step_states(execution_id) == [("first", 1, "cancelled"), ("first", 2, "succeeded")]
+        assert house.steps(execution_id)[0].reason == "interrupted"
+        assert runs(tmp_path) == ["first"]
+
+
 @EVERY_WRITE
 def test_what_a_step_says_meanwhile_is_stored_when_there_is_room(disk: Disk, provider: Path, tmp_path: Path) -> None:
     with running_platform(disk.store, tmp_path, [provider], lease_seconds=60.0) as house:

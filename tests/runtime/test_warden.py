@@ -91,6 +91,21 @@ def first_numbers(child: subprocess.Popen[str], count: int) -> list[int]:
     return [int(child.stdout.readline()) for _ in range(count)]
 
 
+def test_whose_lease_ran_out_is_told_so_although_it_was_extended_afterwards(sleeper: subprocess.Popen[bytes]) -> None:
+    client = WardenClient()
+    client.start()
+    told: list[str] = []
+    try:
+        with client.guard(sleeper.pid, TWO, 60, lapsed=lambda: told.append("two")):
+            client.extend([TWO], 60)
+        with client.guard(sleeper.pid, ONE, 0.05, lapsed=lambda: told.append("one")):
+            sleeper.wait(10)
+            client.extend([ONE], 60)
+    finally:
+        client.stop()
+    assert told == ["one"]
+
+
 @pytest.fixture
 def engine_with_step(request: pytest.FixtureRequest) -> Generator[tuple[subprocess.Popen[str], list[int]]]:
     child = engine("trap '' TERM; echo $$; sleep 60 & echo $!; wait; sleep 60", lease=request.param)

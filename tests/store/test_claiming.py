@@ -50,6 +50,26 @@ def test_no_more_than_the_cap_of_one_application_run_at_once(store: Store) -> No
     assert claim(store, cap=3) == []
 
 
+def test_who_only_ends_things_gets_what_is_cancelled_and_not_at_work_and_nothing_else(store: Store) -> None:
+    held, lost, *queued = queue(store, "one", 6)
+    asleep = queued.pop()
+    claim(store, limit=2)
+    expire(store, lost)
+    with store.begin() as tx:
+        sleeps = sa.update(table).where(table.c.id == asleep)
+        tx.connection.execute(sleeps.values(state=ExecutionState.WAITING.value, ready_at=None))
+        for execution_id in (held, lost, asleep, queued[0], queued[1]):
+            executions.request_cancel(tx, execution_id)
+    with store.begin() as tx:
+        only = claims.claim_to_end(tx, worker="you", limit=9, lease=30, busy=[queued[1]], take_over=False)
+    assert {c.execution.id for c in only} == {asleep, queued[0]}
+    with store.begin() as tx:
+        rest = claims.claim_to_end(tx, worker="you", limit=9, lease=30)
+    assert {(c.execution.id, c.taken_over) for c in rest} == {(lost, True), (queued[1], False)}
+    with store.begin() as tx:
+        assert claims.claim_to_end(tx, worker="you", limit=9, lease=30) == []
+
+
 def test_many_claimers_at_once_never_get_the_same_execution(store: Store) -> None:
     queue(store, "app", 120)
     taken: list[ExecutionId] = []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import NotFound
-from engine.services import applications, resources
+from engine.services import applications, overview, resources
 from engine.store.database import Store
 from tests.support.platforms import ME
 from tests.support.platforms_by_hand import ByHand, by_hand, reads, spec
@@ -106,14 +106,19 @@ def test_what_a_person_says_still_stands_is_not_robbed_of_what_it_uses(hand: ByH
     assert hand.take() == []
     assert hand.states() == {"thing/app.aa": "active", "workload/app": "active"}
     assert all(resource.settled for resource in hand.house.resources().values())
-    assert status(hand) == "active"
+    assert (status(hand), counted(hand)) == ("active", 1)
     assert hand.delete("app") == ["delete workload/app"], "it is asked for again"
-    assert status(hand) == "deleting"
+    assert (status(hand), counted(hand)) == ("deleting", 0)
     assert hand.end("workload/app") == ["delete thing/app.aa"]
 
 
 def status(hand: ByHand) -> str:
     return applications.get(hand.house.platform, "app").status
+
+
+def counted(hand: ByHand) -> int:
+    """How many applications there are by the numbers of the platform; those that are being deleted do not count."""
+    return overview.of_platform(hand.house.platform).applications
 
 
 def stands_after_all(hand: ByHand) -> list[str]:
@@ -130,14 +135,17 @@ def test_what_is_left_of_a_deleted_application_is_told_by_its_own_states(hand: B
     hand.delete("app")
     assert status(hand) == "deleting"
     assert stands_after_all(hand) == []
-    assert status(hand) == "active"
+    assert (status(hand), counted(hand)) == ("active", 1)
     hand.delete("app")
     hand.finish_all()
+    assert counted(hand) == 0
     with pytest.raises(NotFound):
         status(hand)
 
 
-def test_while_the_rest_goes_the_application_is_still_being_deleted(hand: ByHand) -> None:
+def test_while_the_rest_goes_an_application_of_which_something_stands_counts_as_one_that_is_there(
+    hand: ByHand,
+) -> None:
     hand.submit(spec("app", {"aa": "1", "bb": "1"}))
     hand.finish_all({"value": "x"})
     hand.delete("app")
@@ -145,9 +153,26 @@ def test_while_the_rest_goes_the_application_is_still_being_deleted(hand: ByHand
     hand.end("thing/app.aa", "failed")
     resources.resolve(hand.house.platform, ME, hand.resource("thing/app.aa").id, as_="active")
     assert hand.take() == ["delete thing/app.bb"]
-    assert status(hand) == "deleting"
+    assert (status(hand), counted(hand)) == ("in_progress", 1)
     hand.end("thing/app.bb")
-    assert status(hand) == "active"
+    assert (status(hand), counted(hand)) == ("active", 1)
+
+
+def test_whose_resource_is_kept_for_another_application_is_there_again_as_well(hand: ByHand) -> None:
+    shared = {"bb": "common"}
+    hand.submit(spec("app", {"bb": "1"}, ids=shared))
+    hand.submit(spec("other", {"aa": reads("bb"), "bb": "1"}, ids=shared))
+    hand.finish_all({"value": "x"})
+    hand.delete("other")
+    hand.delete("app")
+    for key in ("workload/app", "workload/other"):
+        hand.end(key)
+    hand.end("thing/other.aa", "failed")
+    assert counted(hand) == 0
+    resources.resolve(hand.house.platform, ME, hand.resource("thing/other.aa").id, as_="active")
+    assert hand.take() == []
+    assert hand.resource("thing/common").settled
+    assert counted(hand) == 2
 
 
 def test_what_is_kept_for_it_gets_the_update_that_the_deletion_had_cut_off(hand: ByHand) -> None:

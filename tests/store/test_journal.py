@@ -17,7 +17,16 @@ from engine.store.apply import apply_records
 from engine.store.away import DatabaseAway
 from engine.store.database import Store, Transaction
 from engine.store.journal import Journal
-from engine.store.records import Change, ExecutionEnded, ExecutionWaits, Record, StepFinished, StepStarted, StepWaits
+from engine.store.records import (
+    Change,
+    ExecutionEnded,
+    ExecutionWaits,
+    InputsResolved,
+    Record,
+    StepFinished,
+    StepStarted,
+    StepWaits,
+)
 from engine.store.settling import WorkflowChoice
 from tests.support.journals import write
 from tests.support.platforms import until
@@ -56,13 +65,19 @@ def state(store: Store, execution_id: ExecutionId) -> tuple[str, int]:
     return found.state.value, found.sequence
 
 
-def test_a_writer_whose_fence_was_raised_is_refused(store: Store) -> None:
-    (mine,) = claimed(store)
+def taken_over(store: Store, mine: Claim) -> Claim:
+    """The same execution in other hands: its fence is raised, its sequence stands where it stood."""
     with store.begin() as tx:
         claims.release(tx, worker="me", claims=[(mine.execution.id, mine.execution.fence)])
     with store.begin() as tx:
         (theirs,) = claims.claim(tx, worker="you", limit=1, cap=10, lease=60)
     assert theirs.taken_over
+    return theirs
+
+
+def test_a_writer_whose_fence_was_raised_is_refused(store: Store) -> None:
+    (mine,) = claimed(store)
+    theirs = taken_over(store, mine)
     assert apply(store, record(mine, 1, STARTED)) == (False,)
     assert apply(store, record(theirs, 1, STARTED)) == (True,)
     assert apply(store, record(mine, 2, ENDED)) == (False,)
@@ -87,6 +102,62 @@ def test_a_record_that_is_applied_again_changes_nothing_and_still_counts(store: 
 def test_a_record_that_skips_a_number_is_refused(store: Store) -> None:
     (claim,) = claimed(store)
     assert apply(store, record(claim, 2, STARTED)) == (False,)
+
+
+def standing(store: Store, claim: Claim) -> tuple[object, ...]:
+    """All that a record could have changed."""
+    with store.read() as tx:
+        return executions.get(tx, claim.execution.id), steps.of_execution(tx, claim.execution.id)
+
+
+SHAPES = {
+    "begins": (StepStarted(1, "two", "set", 1, 1),),
+    "finishes": (DONE,),
+    "goes on": (DONE, StepStarted(1, "two", "set", 1, 1)),
+    "waits": (StepWaits(0, 1, WaitKind.PERSON), ExecutionWaits()),
+    "ends": (DONE, ENDED),
+}
+"""What one record may hold: each is another statement."""
+
+
+@pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
+def test_a_record_of_which_only_the_fence_is_old_changes_nothing(store: Store, changes: tuple[Change, ...]) -> None:
+    (mine,) = claimed(store)
+    assert apply(store, record(mine, 1, STARTED)) == (True,)
+    theirs = taken_over(store, mine)
+    before = standing(store, mine)
+    assert apply(store, record(mine, 2, *changes)) == (False,), "the number is the next one"
+    assert apply(store, record(mine, 1, *changes)) == (False,), (
+        "the number is on record, by another hand for all one knows"
+    )
+    assert standing(store, mine) == before
+    assert apply(store, record(theirs, 2, *changes)) == (True,)
+
+
+@pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("number", [1, 4], ids=["behind", "ahead"])
+def test_a_record_of_which_only_the_number_is_wrong_changes_nothing(
+    store: Store, number: int, changes: tuple[Change, ...]
+) -> None:
+    (mine,) = claimed(store)
+    assert apply(store, record(mine, 1, STARTED)) == (True,)
+    assert apply(store, record(mine, 2, InputsResolved(Outputs(), 2))) == (True,)
+    before = standing(store, mine)
+    assert apply(store, record(mine, number, *changes)) == (False,)
+    assert standing(store, mine) == before
+    assert apply(store, record(mine, 3, *changes)) == (True,)
+
+
+@pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("rest", [ExecutionWaits(), ENDED], ids=["asleep", "over"])
+def test_a_record_for_what_does_not_run_changes_nothing(
+    store: Store, rest: Change, changes: tuple[Change, ...]
+) -> None:
+    (mine,) = claimed(store)
+    assert apply(store, record(mine, 1, STARTED, rest)) == (True,)
+    before = standing(store, mine)
+    assert apply(store, record(mine, 2, *changes)) == (False,), "fence and number are the right ones"
+    assert standing(store, mine) == before
 
 
 class Faulty(Store):

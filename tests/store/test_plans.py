@@ -176,6 +176,7 @@ APP = (NodeKind.APPLICATION, "1")
 BY_ENGINE: Mapping[str, Callable[[Transaction], object]] = {
     "claims.claim": lambda tx: claims.claim(tx, worker="w", limit=8, cap=3, lease=9, busy=[ExecutionId(1)]),
     "claims.claim with a limit over all": lambda tx: claims.claim(tx, worker="w", limit=8, cap=3, lease=9, most=9),
+    "claims.claim_to_end": lambda tx: claims.claim_to_end(tx, worker="w", limit=8, lease=9, busy=[ExecutionId(1)]),
     "claims.extend_leases": lambda tx: claims.extend_leases(tx, worker="me", lease=9, held=[(ExecutionId(9), 1)]),
     "claims.release": lambda tx: claims.release(tx, worker="me", claims=[(ExecutionId(9), 1)]),
     "journal": _end,
@@ -199,6 +200,9 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
     "executions.listed": lambda tx: executions.listed(tx, limit=20),
     "executions.listed, next page": lambda tx: executions.listed(tx, before=5000, limit=20),
     "executions.listed of an application": lambda tx: executions.listed(tx, application="app-1990", limit=20),
+    "executions.listed of an application in an environment": lambda tx: executions.listed(
+        tx, application="app-1990", environment="default", limit=20
+    ),
     "executions.listed of a resource": lambda tx: executions.listed(tx, resource_id=ResourceId(1903), limit=20),
     **{
         f"executions.listed {state}": lambda tx, state=state: executions.listed(tx, state=state, limit=20)

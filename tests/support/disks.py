@@ -19,8 +19,10 @@ _TABLES = ("executions", "step_runs", "step_logs", "resources", "events")
 _REFUSE = """
 create table disk (is_full boolean);
 insert into disk values (false);
+create sequence refusals;
 create function refuse() returns trigger language plpgsql as $$ begin
   if (select is_full from disk) then
+    perform nextval('refusals');  -- which no rollback takes back
     raise exception 'could not extend file "base/1/2": No space left on device' using errcode = '53100';
   end if;
   return new;
@@ -68,6 +70,12 @@ class FullPostgres(Disk):
         self._run("update disk set is_full = true")
         yield
         self._run("update disk set is_full = false")
+
+    def refusals(self) -> int:
+        """How many rows it has refused so far, to whichever process."""
+        with self.store.read() as tx:
+            query = "select case when is_called then last_value else 0 end from refusals"
+            return tx.connection.exec_driver_sql(query).scalar_one()
 
 
 class FullSqlite(Disk):

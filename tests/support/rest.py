@@ -40,11 +40,11 @@ class Door:
         assert answer.status_code == status, answer.text
         return answer.json()
 
-    def settled(self, name: str) -> Any:
+    def settled(self, name: str, **query: Any) -> Any:
         """The application once all of its resources are what they are meant to be, or failed."""
 
         def look() -> Any:
-            found = self.get(f"/api/applications/{name}")
+            found = self.get(f"/api/applications/{name}", **query)
             return found if found["status"] not in {"in_progress", "deleting"} else None
 
         return until(look)

@@ -14,7 +14,7 @@ class Client:
     """A client on the stdin and stdout of `innominatus mcp`."""
 
     def __init__(
-        self, data_dir: Path, *, python: Sequence[str] = (), stderr: IO[str] | None = None, **env: str
+        self, data_dir: Path, *, python: Sequence[str] = (), stderr: IO[str] | int | None = None, **env: str
     ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, *python, "-m", "cli.server", "mcp", "--data-dir", str(data_dir)],
