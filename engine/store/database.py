@@ -150,7 +150,7 @@ def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:
     return Store(engine, sealer, by_keys=open_engine(url, pool_size=_BY_KEYS_CONNECTIONS, by_keys=True))
 
 
-_BY_KEYS_CONNECTIONS = 4
+_BY_KEYS_CONNECTIONS = 8
 _OTHER_WAYS = ("enable_seqscan", "enable_bitmapscan", "enable_mergejoin", "enable_hashjoin")
 _FRESH_SECONDS = 1.0
 
