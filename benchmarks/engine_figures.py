@@ -11,6 +11,7 @@ from benchmarks.ground import ACTOR, KEY, Apart, Ground, apart, running
 from cli.compose import Running
 from engine.domain.execution import ExecutionState
 from engine.domain.runs import Outputs
+from engine.domain.values import ExecutionId
 from engine.runtime.queue import Nudges
 from engine.services import catalog
 from engine.services import executions as service
@@ -152,25 +153,24 @@ def drained(store: Store, new: NewExecution, count: int, nudge: Callable[[], Non
     _drain(store, _request(store, new, count, nudge))
 
 
-def _request(store: Store, new: NewExecution, count: int, nudge: Callable[[], None]) -> int:
-    """Queue `count` executions in one transaction; returns how many will have succeeded in all."""
+def _request(store: Store, new: NewExecution, count: int, nudge: Callable[[], None]) -> list[ExecutionId]:
+    """Queue `count` executions in one transaction."""
     with store.begin() as tx:
-        before = executions.counts(tx).get(ExecutionState.SUCCEEDED, 0)
-        unfinished = sa.select(sa.func.count()).where(table.c.state.in_(["pending", "running"]))
-        before += tx.connection.execute(unfinished).scalar_one()
-        executions.queue(tx, [new] * count)
+        ids = executions.queue(tx, [new] * count)
     nudge()
-    return before + count
+    return ids
 
 
-def _drain(store: Store, wanted: int) -> None:
-    """Wait until nothing is queued or running, then see that every one has succeeded."""
-    unfinished = sa.text("SELECT EXISTS (SELECT 1 FROM executions WHERE ready_at IS NOT NULL)")
+def _drain(store: Store, ids: list[ExecutionId]) -> None:
+    """Wait until nothing is queued or running, then see that every one has succeeded. It reads no others' rows."""
     deadline = time.monotonic() + _PATIENCE
+    succeeded = sa.select(sa.func.count()).where(
+        table.c.id >= ids[0], table.c.id <= ids[-1], table.c.state == ExecutionState.SUCCEEDED
+    )
     while time.monotonic() < deadline:
         with store.read() as tx:
-            if not tx.connection.execute(unfinished).scalar_one():
-                if executions.counts(tx).get(ExecutionState.SUCCEEDED, 0) != wanted:
+            if not any(executions.unfinished(tx).values()):
+                if tx.connection.execute(succeeded).scalar_one() != len(ids):
                     raise RuntimeError("not every execution has succeeded")
                 return
         time.sleep(0.05)
