@@ -6,10 +6,9 @@ import time
 from benchmarks.engine_figures import Figure, load, percentiles
 from benchmarks.ground import ACTOR, Apart, Ground, apart, running, until
 from cli.compose import Running
-from engine.services import applications
+from engine.services import applications, executions
 from engine.services.submissions import submit
 from engine.store import resources
-from engine.store.hints import of_application
 
 _ONE = """\
 apiVersion: score.dev/v1b1
@@ -31,10 +30,11 @@ def submissions(ground: Ground, *, database: str, goal: str, rounds: int = 150) 
 def _submit(platform: Running, number: int) -> float:
     began = time.perf_counter()
     made = submit(platform.platform, ACTOR, _ONE % number)
-    first = applications.get(platform.platform, made.application)
-    with platform.platform.store.hints.bell(of_application(first.application.id)) as bell:
-        while applications.get(platform.platform, made.application).resources[0].state != "active":
-            bell.wait(1)
+    for execution_id in made.execution_ids:
+        executions.wait(platform.platform, execution_id, seconds=30)
+    (found,) = applications.get(platform.platform, made.application).resources
+    if found.state != "active":
+        raise RuntimeError(f"it is {found.state}")
     return time.perf_counter() - began
 
 
