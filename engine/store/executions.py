@@ -176,6 +176,14 @@ def get(tx: Transaction, execution_id: ExecutionId, *, lock: bool = False) -> Ex
     return None if row is None else execution_of(tx, row)
 
 
+def state(tx: Transaction, execution_id: ExecutionId) -> ExecutionState | None:
+    found = tx.connection.execute(_STATE, {"id": execution_id}).scalar_one_or_none()
+    return None if found is None else ExecutionState(found)
+
+
+_STATE = sa.select(executions.c.state).where(executions.c.id == sa.bindparam("id"))
+
+
 def listed(
     tx: Transaction,
     *,
