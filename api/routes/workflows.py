@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from api import models, routing
 from api.bodies import ExecuteBody, RunBody
 from api.inputs import ActorOf, Cursor, EnvironmentFilter, Filter, IdempotencyKey, Limit, Name, Number, PlatformOf
+from api.live import Live
 from engine.domain.values import Actor, ExecutionId, JsonObject
 from engine.services import executions, views
 from engine.services.afterwards import done
@@ -97,13 +98,14 @@ def _shown(platform: Platform, execution_id: ExecutionId, what: str) -> JsonObje
 
 
 @router.get("/api/workflows/{execution_id}", responses=models.one(models.ExecutionDetails))
-def get_workflow_execution(
-    platform: PlatformOf,
+async def get_workflow_execution(
+    request: Request,
     execution_id: Number,
     wait_seconds: Annotated[float, Query(ge=0, le=45, description="Answer when it has ended, at the latest then.")] = 0,
 ) -> JsonObject:
     """An execution with the newest attempt of each step begun so far."""
-    view = executions.wait(platform, ExecutionId(execution_id), seconds=wait_seconds)
+    live: Live = request.app.state.live
+    view = await live.ended(ExecutionId(execution_id), seconds=wait_seconds)
     return views.execution_details(view.execution, view.steps)
 
 

@@ -186,12 +186,13 @@ def wait(platform: Platform, execution_id: ExecutionId, *, seconds: float) -> Ex
     """The execution as soon as it has ended, or as it stands after `seconds` (45 at most)."""
     deadline = time.monotonic() + min(max(0.0, seconds), _LONGEST_WAIT)
     with platform.store.hints.bell(of_execution(execution_id)) as bell:
-        while _goes_on(platform, execution_id) and (left := deadline - time.monotonic()) > 0:
+        while goes_on(platform, execution_id) and (left := deadline - time.monotonic()) > 0:
             bell.wait(left)
     return get(platform, execution_id)
 
 
-def _goes_on(platform: Platform, execution_id: ExecutionId) -> bool:
+def goes_on(platform: Platform, execution_id: ExecutionId) -> bool:
+    """Whether there is such an execution, and it has not ended."""
     with platform.store.read() as tx:
         state = executions.state(tx, execution_id)
     return state is not None and state not in FINAL

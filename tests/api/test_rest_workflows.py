@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.rest import Door, problem
@@ -148,3 +149,16 @@ def test_an_execution_that_never_was_is_not_found(door: Door) -> None:
         ("POST", "/api/workflows/99999/steps/x/continue"),
     ):
         problem(door.client.request(method, path), 404, "execution_not_found")
+
+
+def test_however_many_wait_others_are_answered(door: Door) -> None:
+    started = door.post("/api/workflows/execute", {"workflow": "waiting"})["execution_id"]
+    door.waiting(started)
+    path = f"/api/workflows/{started}"
+    with ThreadPoolExecutor(60) as clients:
+        waiting = [clients.submit(door.get, path, wait_seconds=40) for _ in range(60)]
+        for _ in range(30):
+            assert door.get(path)["status"] == "waiting"
+        assert not any(answer.done() for answer in waiting)
+        door.post(f"{path}/cancel")
+        assert {answer.result(30)["status"] for answer in waiting} == {"cancelled"}

@@ -1,6 +1,7 @@
 """A database that nobody reaches for a while."""
 
 import sqlite3
+import threading
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
@@ -38,12 +39,23 @@ def away(store: Store) -> Generator[list[str]]:
 
 @contextmanager
 def away_after_a_commit(store: Store) -> Generator[None]:
-    """The next transaction is the last one that the database takes while the block runs."""
+    """The next transaction of a door is the last one that the database takes while the block runs."""
     with ExitStack() as outage:
+        fallen = False
 
         def fall(_connection: object) -> None:
-            outage.enter_context(away(store))
+            nonlocal fallen
+            if not fallen and threading.current_thread().name.startswith(_DOORS):
+                fallen = True
+                outage.enter_context(away(store))
 
         for engine in {store.engine, store.by_keys.engine}:
-            event.listen(engine, "commit", fall, once=True)
-        yield
+            event.listen(engine, "commit", fall)
+        try:
+            yield
+        finally:
+            fallen = True
+
+
+_DOORS = "AnyIO"
+"""What the threads are called on which doors call services; the engine has its own."""
