@@ -6,12 +6,13 @@ Dramatiq's own time limits, retries and age limits are off in both: they would i
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import dramatiq
 import structlog
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
-from redis import Redis, RedisError
+from redis import Redis, RedisError, ResponseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -167,7 +168,9 @@ class _Bell:
         )
 
     def publish(self) -> None:
-        self._client.publish(_BELL, "")  # pyright: ignore[reportUnknownMemberType] - redis leaves it untyped
+        """A user that may not publish costs others a look at intervals; whoever listens in vain says so in the log."""
+        with suppress(ResponseError):
+            self._client.publish(_BELL, "")  # pyright: ignore[reportUnknownMemberType] - redis leaves it untyped
 
     def listen(self) -> None:
         self._ear.start()

@@ -1,5 +1,6 @@
 """Engines of several processes wake each other through Redis; without it they find the work all the same."""
 
+import re
 import shutil
 import tempfile
 import threading
@@ -114,6 +115,21 @@ def test_a_process_that_hears_the_bell_does_not_go_on_asking_for_nudges(redis_ur
         ear.heard.clear()
         sender.send()
         assert ear.heard.wait(PATIENCE)
+    finally:
+        for nudges in (sender, ear.nudges):
+            nudges.stop()
+        client.close()
+
+
+def test_a_user_without_channels_is_nudged_all_the_same(redis_url: str) -> None:
+    client = connect(redis_url)
+    client.execute_command("ACL", "SETUSER", "mute", "on", ">secret", "resetchannels", "~*", "+@all")  # pyright: ignore[reportUnknownMemberType] - as above
+    mute = re.sub("//[^@]*@", "//mute:secret@", redis_url)
+    ear, sender = Ear(mute, free=True), Nudges(mute)
+    sender.start()
+    try:
+        until(lambda: sender.send() or ear.heard.wait(0.2))
+        assert sender.away == ""
     finally:
         for nudges in (sender, ear.nudges):
             nudges.stop()
