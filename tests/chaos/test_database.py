@@ -75,9 +75,9 @@ def test_a_database_that_falls_down_every_few_seconds_loses_and_repeats_nothing(
     with fleet(3, lambda: Command(url, tmp_path, provider)) as workers:
         client.wait(lambda: history.effects(tmp_path / "ledger"))
         while len(asked) < (2000 if LONG else 60):
-            fragile.fall()
-            asked += client.execute(count=dice.randint(10, 25))
             done = len(client.succeeded())
+            fragile.fall()
+            asked += client.execute(count=dice.randint(10, 25))  # they may be done before the last one is asked for
             client.wait(lambda done=done: len(client.succeeded()) > done + 5)
             ended += insist(lambda: fragile.end_connections(url, dice))
             asked += client.execute(count=5)
