@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.options import AnyEnvironment, Application, Environment, Wait, Yes
+from cli.pausing import why_nothing_happens
 from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_object, as_objects, as_text, clean, dotenv
 from engine.domain.values import JsonObject
@@ -43,6 +44,8 @@ def status(
         return
     with session.api() as api:
         found = api.get(path_of(app), {"environment": environment})
+        moves = found.get("status") in {"in_progress", "deleting"}
+        held = why_nothing_happens(session, api) if session.plain and moves else ""
 
     def table() -> None:
         keys = ("name", "environment", "status", "version", "created_by", "expires_at")
@@ -51,6 +54,8 @@ def status(
         print_resources(as_objects(found.get("resources")))
 
     session.show(found, table)
+    if held:
+        note(held)
 
 
 def print_resources(items: list[JsonObject]) -> None:
@@ -123,7 +128,7 @@ def delete(
             agree(f"Delete `{app}`?")
         done = api.delete(path_of(app), {**query, "plan_hash": as_text(plan.get("plan_hash"))})
         if wait:
-            follow_deletion(api, app, environment, quiet=not session.plain)
+            follow_deletion(session, api, app, environment)
         session.show(done, lambda: say(f"Deleted {app}." if wait else f"Deleting {app}."))
     if not wait and session.plain:
         note(f"Follow it: {session.command('status', app, environment=environment or '')}")

@@ -96,7 +96,7 @@ def _watch(session: Session, answer: JsonObject) -> JsonObject:
 
     app, environment = as_text(answer.get("application")), as_text(answer.get("environment"))
     with session.api() as api:
-        found = follow_application(api, app, environment, quiet=not session.plain)
+        found = follow_application(session, api, app, environment)
     if session.plain:
         print_resources(as_objects(found.get("resources")))
         say(f"{app} is {shown(found.get('status'))}.")

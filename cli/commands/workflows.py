@@ -8,6 +8,7 @@ import typer
 
 from cli.commands.applications import quote
 from cli.options import AnyEnvironment, Environment, Wait
+from cli.pausing import why_nothing_happens
 from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, clean, shown
 from engine.domain.values import Json, JsonObject
@@ -53,7 +54,10 @@ def show(ctx: typer.Context, execution: Id) -> None:
     session = session_of(ctx)
     with session.api() as api:
         found = api.get(f"/api/workflows/{execution}")
+        held = why_nothing_happens(session, api) if session.plain and found.get("status") == "pending" else ""
     session.show(found, lambda: print_execution(found))
+    if held:
+        note(held)
 
 
 def print_execution(found: JsonObject) -> None:
@@ -240,7 +244,7 @@ def _answer(ctx: typer.Context, done: JsonObject, words: str, execution: int | N
     if session.plain:
         say(words)
     with session.api() as api:
-        ended = follow_execution(api, execution, quiet=not session.plain)
+        ended = follow_execution(session, api, execution)
     session.show(ended, lambda: print_execution(ended))
     if any(asks_a_person(step) for step in as_objects(ended.get("steps"))):
         note(f"It waits for a person: innominatus-ctl workflow continue {execution}")
