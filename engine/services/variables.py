@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from engine.domain.event import Event
 from engine.domain.placeholders import PlaceholderError, resolver
 from engine.domain.spec import DEFAULT_ENVIRONMENT, WORKLOAD
 from engine.domain.values import Actor, Json
 from engine.domain.workload import resolve_workload
 from engine.errors import Conflict, NotFound
 from engine.services.applications import existing
+from engine.services.applying import application_event
 from engine.services.platform import Platform
 from engine.store import events, resources
 from engine.store.again import transacted
@@ -58,8 +58,7 @@ def revealed(platform: Platform, actor: Actor, name: str, *, environment: str = 
 
     def work(tx: Transaction) -> None:
         application = existing(tx, name, environment)
-        fact = Event("variables.revealed", str(actor), application_id=application.id, data={"variables": shown})
-        events.record(tx, [fact])
+        events.record(tx, [application_event(application, "variables.revealed", actor, variables=shown)])
 
     transacted(platform.store, work)
     return found

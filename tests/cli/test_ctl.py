@@ -169,7 +169,8 @@ def test_secret_variables_are_masked_until_they_are_asked_for_and_that_is_writte
     assert "$HOME" in served.ctl("env", name, "--reveal", "-o", form).out
     (fact,) = served.ctl("events", "--app", name, "--types", "variables", "-o", "json").json
     assert (fact["kind"], fact["actor"], fact["data"]) == (
-        "variables.revealed", "api_key:token", {"variables": ["web.KEY"]},
+        "variables.revealed", "api_key:token",
+        {"application": name, "environment": "default", "variables": ["web.KEY"]},
     )  # fmt: skip
 
 

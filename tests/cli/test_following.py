@@ -218,3 +218,22 @@ def test_the_status_of_what_waits_while_claiming_is_paused_says_so(served: Serve
         assert served.ctl("admin", "resume").code == 0
     assert served.submit("stands").code == 0
     assert "paused" not in served.ctl("status", "stands").err
+
+
+def test_the_timeline_names_the_application_that_was_submitted_or_deleted(served: Served) -> None:
+    def told(kinds: str) -> list[str]:
+        listed = served.ctl("events", "-a", "named", "-e", "staging", "--types", kinds).out
+        return [line.split("  ", 1)[1].strip() for line in listed.splitlines()]
+
+    for note in ("first", "second"):
+        assert served.submit("named", "-e", "staging", note=note).code == 0
+    assert [line.split("  ")[-2:] for line in told("spec.submitted")] == [
+        ["named in staging v1", "api_key:token"],
+        ["named in staging v2", "api_key:token"],
+    ]
+    assert served.ctl("env", "named", "-e", "staging", "--reveal").code == 0
+    assert "named in staging" in told("variables.revealed")[0]
+    assert served.ctl("delete", "named", "-e", "staging", "--yes", "-w").code == 0
+    assert "named in staging" in told("application.deleted")[0]
+    served.submit("usual")
+    assert "  usual v1  " in served.ctl("events", "-a", "usual", "--types", "spec").out
