@@ -7,7 +7,7 @@ import typer
 from cli.options import AnyEnvironment, Application, Environment, Wait, Yes
 from cli.pausing import why_nothing_happens
 from cli.session import Session, note, print_fields, print_table, say, session_of
-from cli.text import as_object, as_objects, as_text, clean, dotenv
+from cli.text import as_number, as_object, as_objects, as_text, clean, dotenv, shown
 from engine.domain.values import JsonObject
 
 
@@ -56,6 +56,8 @@ def status(
     session.show(found, table)
     if held:
         note(held)
+    if session.plain:
+        note_next_steps(session, as_objects(found.get("resources")))
 
 
 def print_resources(items: list[JsonObject]) -> None:
@@ -65,9 +67,27 @@ def print_resources(items: list[JsonObject]) -> None:
         [[r.get(k) for k in ("id", "resource", "state", "provider_id", "updated_at")] for r in items],
         empty="No resources.",
     )
+    names = {as_number(item.get("id")): as_text(item.get("resource")) for item in items}
     for item in items:
         if error := as_text(item.get("error_message")):
             say(clean(f"\n{as_text(item.get('resource'))}: {error}"))
+        elif blocker := as_number(item.get("blocked_by")):
+            by = f"`{names[blocker]}`" if blocker in names else f"resource {blocker}"
+            say(clean(f"\n{as_text(item.get('resource'))}: blocked by {by}, which has failed."))
+
+
+def note_next_steps(session: Session, items: list[JsonObject]) -> None:
+    """Command lines to paste: look closer at the first resource that failed or is unwell, and repeat what failed."""
+    failed = next((item for item in items if item.get("state") == "failed"), None)
+    unwell = next((item for item in items if item.get("state") == "degraded"), None)
+    if failed is not None:
+        note("Look closer, mend the cause, and repeat it:")
+        if run := as_number(failed.get("workflow_execution_id")):
+            note(session.command("workflow", "logs", str(run)))
+        note(session.command("resource", "retry", shown(failed.get("id"))))
+    elif unwell is not None:
+        note("Look closer:")
+        note(session.command("resource", shown(unwell.get("id"))))
 
 
 def env(

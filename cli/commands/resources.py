@@ -62,7 +62,15 @@ def show(
 
 def _print(found: JsonObject, *, reveal: bool) -> None:
     names = ("id", "resource", "application_name", "environment", "state", "health_status", "provider_id")
-    more = ("workflow_execution_id", "desired_operation", "used_by", "error_message", "reason", "updated_at")
+    more = (
+        "workflow_execution_id",
+        "desired_operation",
+        "blocked_by",
+        "used_by",
+        "error_message",
+        "reason",
+        "updated_at",
+    )
     print_fields({name: found.get(name) for name in (*names, *more)})
     for title in ("configuration", "outputs"):
         if values := as_object(found.get(title)):

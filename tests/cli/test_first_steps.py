@@ -159,3 +159,16 @@ def test_no_platform_found_names_the_ways_to_one(tmp_path: Path) -> None:
     assert done.code == 5
     assert f"`innominatus serve --data-dir '{place}'`" in done.err
     assert all(word in done.err for word in ("INNOMINATUS_DATA_DIR", "--server", "INNOMINATUS_API_BASE"))
+
+
+def test_what_is_blocked_says_by_what(served: Served, file: Path) -> None:
+    needy = score("needy", note='"${resources.bad.host}"', more="  bad: {type: breaks}\n")
+    done = deploy(served, file, needy, "-w")
+    assert done.code == 1
+    blocked = "thing/needy.db: blocked by `breaks/needy.bad`, which has failed."
+    assert blocked in done.out
+    assert blocked in served.ctl("status", "needy").out
+    number = served.ctl("resource", "bad", "--app", "needy", "-o", "json").json["id"]
+    one = served.ctl("resource", "db", "--app", "needy").out
+    assert ["blocked_by", str(number)] in [line.split() for line in one.splitlines()]
+    assert served.ctl("resource", "resolve", "bad", "--app", "needy", "--as", "gone").code == 0
