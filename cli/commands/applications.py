@@ -99,11 +99,16 @@ def env(
     reveal: Annotated[bool, typer.Option("--reveal", help="Show secrets too; this is written down.")] = False,
 ) -> None:
     """Print the resolved variables of an application as NAME=value lines that sh can read; secrets are `***`."""
-    from engine.errors import Invalid, NotFound, quoted
+    from engine.errors import Conflict, Invalid, NotFound, quoted
 
     session = session_of(ctx)
-    with session.api() as api:
-        answer = api.get(f"{path_of(app)}/variables", {"environment": environment, "reveal": reveal})
+    try:
+        with session.api() as api:
+            answer = api.get(f"{path_of(app)}/variables", {"environment": environment, "reveal": reveal})
+    except Conflict as error:
+        if error.code == "resource_failed":
+            error.hint = f"See: {session.command('status', app, environment=environment or '')}"
+        raise
     found = {
         name: {key: str(value) for key, value in as_object(values).items()}
         for name, values in sorted(as_object(answer.get("containers")).items())

@@ -169,6 +169,9 @@ def test_what_is_blocked_says_by_what(served: Served, file: Path) -> None:
     assert blocked in done.out
     assert blocked in served.ctl("status", "needy").out
     number = served.ctl("resource", "bad", "--app", "needy", "-o", "json").json["id"]
+    variables = served.ctl("env", "needy")
+    assert (variables.code, "resource `bad` has failed: " in variables.err) == (4, True)
+    assert variables.err.endswith("Hint: See: innominatus-ctl status needy\n")
     one = served.ctl("resource", "db", "--app", "needy").out
     assert ["blocked_by", str(number)] in [line.split() for line in one.splitlines()]
     assert served.ctl("resource", "resolve", "bad", "--app", "needy", "--as", "gone").code == 0
