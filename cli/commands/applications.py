@@ -40,7 +40,7 @@ def status(
     session = session_of(ctx)
     if app is None:
         if _list(session, environment) and session.plain:
-            note(f"More of one of them: {session.command('status')} APP")
+            note(f"More of one of them: {session.command('status', 'APP', environment=environment or '')}")
         return
     with session.api() as api:
         found = api.get(path_of(app), {"environment": environment})

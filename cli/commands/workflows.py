@@ -14,7 +14,17 @@ from cli.text import as_number, as_object, as_objects, as_text, clean, shown
 from engine.domain.values import Json, JsonObject
 from engine.errors import Invalid
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="The execution's number.")]
+
+def _execution_number(text: str) -> int:
+    """People name the application whose executions they mean: say which command lists them."""
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
+    raise typer.BadParameter(
+        f"`{text}` is not the number of an execution; `innominatus-ctl list-workflows` lists them with their numbers."
+    )
+
+
+Id = Annotated[int, typer.Argument(metavar="ID", help="The execution's number.", parser=_execution_number)]
 verbs = typer.Typer(help="Show an execution (`workflow ID`), read its logs, repeat, cancel or continue it.")
 _COLUMNS = ("id", "application_name", "workflow_name", "status", "completed_steps", "total_steps", "duration_ms")
 

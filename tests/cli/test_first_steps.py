@@ -175,3 +175,52 @@ def test_what_is_blocked_says_by_what(served: Served, file: Path) -> None:
     one = served.ctl("resource", "db", "--app", "needy").out
     assert ["blocked_by", str(number)] in [line.split() for line in one.splitlines()]
     assert served.ctl("resource", "resolve", "bad", "--app", "needy", "--as", "gone").code == 0
+
+
+def test_logs_of_a_name_says_that_a_number_is_wanted_and_which_command_lists_them(served: Served) -> None:
+    for words in (("logs", "shop"), ("workflow", "shop"), ("workflow", "retry", "shop")):
+        done = served.ctl(*words)
+        assert (done.code, "`shop` is not the number of an execution" in done.err) == (2, True)
+        assert "`innominatus-ctl list-workflows`" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [("status", "list"), ("env", "list"), ("resource", "list-resources"), ("run", "list-goldenpaths"),
+     ("provider", "providers")],
+)  # fmt: skip
+def test_what_is_like_nothing_there_is_answered_with_the_command_that_lists_it(
+    served: Served, words: str, command: str
+) -> None:
+    served.submit("there")
+    assert f"Hint: `innominatus-ctl {command}` shows" in served.ctl(words, "qqqqqqqq").err
+
+
+def test_what_succeeded_is_not_retried_and_the_reason_is_in_words(served: Served) -> None:
+    number = str(served.ctl("run", "greet", "-p", "name=ada", "-w", "-o", "json").json["id"])
+    done = served.ctl("workflow", "retry", number)
+    assert done.code == 4
+    assert f"Execution {number} has succeeded; only a failed or cancelled one can be retried." in done.err
+
+
+def test_the_list_of_an_environment_names_it_in_the_next_command(served: Served) -> None:
+    served.submit("abroad", "-e", "staging")
+    line = served.ctl("status", "-e", "staging").err.strip().partition(": ")[2]
+    assert pasted(served, line.replace("APP", "abroad")).code == 0
+
+
+def test_a_folder_instead_of_a_file_names_the_yaml_files_in_it(served: Served, file: Path) -> None:
+    empty = served.ctl("deploy", str(file.parent))
+    assert (empty.code, "no YAML file in it" in empty.err) == (2, True)
+    for name in ("shop.yaml", "café.yml", "notes.txt"):
+        file.with_name(name).write_text("")
+    done = served.ctl("deploy", str(file.parent))
+    assert "cannot be read: it is a folder." in done.err
+    assert f"`{file.with_name('café.yml')}`, `{file}`." in done.err
+
+
+def test_a_type_that_no_provider_knows_is_told_with_the_nearest(served: Served) -> None:
+    done = served.ctl("list-resources", "--type", "thinng")
+    assert (done.code, done.out) == (0, "No resources.\n")
+    assert done.err == "No provider knows the type `thinng`. Did you mean `thing`?\n"
+    assert served.ctl("list-resources", "--type", "stuck").err == ""
