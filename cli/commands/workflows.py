@@ -71,8 +71,11 @@ def show(ctx: typer.Context, execution: Id) -> None:
 
 
 def print_execution(found: JsonObject) -> None:
-    names = ("id", "workflow_name", "provider", "application_name", "status", "attempt", "actor", "duration_ms")
-    print_fields({name: found.get(name) for name in (*names, "reason")})
+    names = ("id", "workflow_name", "provider", "application_name", "status", "attempt", "actor", "started_at")
+    print_fields({name: found.get(name) for name in (*names, "duration_ms", "reason")})
+    if inputs := as_object(found.get("inputs")):
+        say("\ninputs")
+        print_fields({f"  {name}": value for name, value in inputs.items()})
     if error := as_text(found.get("error_message")):
         say(clean(f"\n{error}"))
     say()
@@ -112,8 +115,9 @@ def logs(
                 f"{shown(item.get('step_name'))} ({shown(item.get('status'))}, attempt {shown(item.get('attempt'))})"
             )
             say(f"--- {title}")
-            if text := as_text(item.get("output_logs")):
-                say(clean(text).rstrip("\n"))
+            over = item.get("status") not in {"running", "waiting"}
+            text = as_text(item.get("output_logs")) or ("(printed nothing)" if over else "(nothing yet)")
+            say(clean(text).rstrip("\n"))
 
     session.show([*items], table)
 

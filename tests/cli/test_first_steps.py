@@ -224,3 +224,12 @@ def test_a_type_that_no_provider_knows_is_told_with_the_nearest(served: Served) 
     assert (done.code, done.out) == (0, "No resources.\n")
     assert done.err == "No provider knows the type `thinng`. Did you mean `thing`?\n"
     assert served.ctl("list-resources", "--type", "stuck").err == ""
+
+
+def test_an_execution_shows_with_what_and_when_it_began_and_that_nothing_was_printed(served: Served) -> None:
+    run = served.ctl("run", "greet", "-p", "name=ada", "-p", "times=7", "-w", "-o", "json").json
+    shown = served.ctl("workflow", str(run["id"])).out
+    assert ["started_at", run["started_at"]] in [line.split() for line in shown.splitlines()]
+    told = shown[shown.index("inputs") :].splitlines()
+    assert [line.split() for line in told[1:3]] == [["name", "ada"], ["times", "7"]]
+    assert served.ctl("logs", str(run["id"])).out == "--- greeted (succeeded, attempt 1)\n(printed nothing)\n"
