@@ -54,9 +54,8 @@ def follow_deletion(session: Session, api: Api, app: str, environment: str | Non
                 break
             board.still_waiting()
             change.wait()
-    raise Internal(
-        f"`{app}` could not be deleted whole.", code="not_deleted", hint=f"Look: innominatus-ctl status {app}"
-    )
+    look = session.command("status", app, environment=environment or "")
+    raise Internal(f"`{app}` could not be deleted whole.", code="not_deleted", hint=f"Look: {look}")
 
 
 def follow_execution(session: Session, api: Api, execution_id: int) -> JsonObject:
