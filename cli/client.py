@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from cli import live
-from cli.text import as_number, as_object, as_objects, as_text, in_our_words
+from cli.text import as_number, as_object, as_objects, as_text, in_our_words, where_to_look
 from engine.domain.values import Json, JsonObject
 from engine.errors import (
     Conflict,
@@ -204,7 +204,7 @@ def refusal(status: int, problem: JsonObject, place: str) -> InnominatusError:
         hint = hint or "Give the server's token with --token or INNOMINATUS_API_TOKEN."
         return Denied(message, code=code, hint=hint, details=details)
     if status == 404:
-        error = NotFound("page", place, hint=hint)
+        error = NotFound("page", place, hint=hint or where_to_look(code or ""))
         error.message, error.code = message, code or error.code
         return error
     if status == 409:

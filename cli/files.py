@@ -7,6 +7,8 @@ from pathlib import Path
 
 from engine.errors import Invalid, Problem, quoted
 
+_MOST_NAMED = 10
+
 
 def read_bytes(file: Path, *, like: Callable[[Path], bool] = Path.is_file) -> bytes:
     """What the file holds, or standard input for `-`.
@@ -22,11 +24,28 @@ def read_bytes(file: Path, *, like: Callable[[Path], bool] = Path.is_file) -> by
 
         absent = isinstance(error, FileNotFoundError | NotADirectoryError)
         close = paths_like(file, like) if absent else []
+        hint = f"Did you mean {quoted(close)}?" if close else ""
         raise Invalid(
-            f"`{file}` cannot be read: {error.strerror}.",
+            f"`{file}` cannot be read: {_why(error)}.",
             code="unreadable_file",
-            hint=f"Did you mean {quoted(close)}?" if close else "",
+            hint=_yaml_files_in(file) if isinstance(error, IsADirectoryError) else hint,
         ) from error
+
+
+def _why(error: OSError) -> str:
+    return "it is a folder" if isinstance(error, IsADirectoryError) else str(error.strerror)
+
+
+def _yaml_files_in(folder: Path) -> str:
+    """The files of a folder that may have been meant."""
+    try:
+        found = sorted(str(one) for one in folder.iterdir() if one.suffix in {".yaml", ".yml"} and one.is_file())
+    except OSError:
+        found = []
+    if not found:
+        return "Name a file; there is no YAML file in it."
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return f"Name one of the files in it: {quoted(found[:_MOST_NAMED])}{more}."
 
 
 def read_text(file: Path) -> str:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from engine.errors import Invalid
 
@@ -25,6 +25,7 @@ def configure(*, form: str, level: str) -> None:
     shared: Sequence[Processor] = (
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        _without_empty,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     )
     # A traceback with local variables would show secrets.
@@ -49,3 +50,8 @@ def configure(*, form: str, level: str) -> None:
     root.setLevel(max(number, logging.WARNING))
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(max(number, least))
+
+
+def _without_empty(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """`error=None` in the line of what went well is noise."""
+    return {name: value for name, value in line.items() if value is not None and value != ""}

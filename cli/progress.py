@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
-from cli import changes
+from cli import changes, pausing
 from cli.client import Api
 from cli.commands.applications import path_of
 from cli.exits import INTERRUPTED
-from cli.session import STYLES, console, note
+from cli.session import STYLES, Session, console, note
 from cli.text import as_objects, as_text, shown
 from engine.domain.values import JsonObject
 from engine.errors import Internal, NotFound
@@ -24,21 +24,24 @@ _MOVING = frozenset({"requested", "provisioning", "updating", "terminating"})
 _SETTLED = frozenset({"active", "degraded"})
 
 
-def follow_application(api: Api, app: str, environment: str | None, *, quiet: bool) -> JsonObject:
+def follow_application(session: Session, api: Api, app: str, environment: str | None) -> JsonObject:
     """The application once nothing of it moves any more. Ctrl-C leaves the deployment going."""
-    with _Board(quiet=quiet) as board, _left_alone(app), changes.of_application(api, app, environment) as change:
+    watching = changes.of_application(api, app, environment)
+    with _Board(session, api) as board, _left_alone(app), watching as change:
         while True:
             found = api.get(path_of(app), {"environment": environment})
             resources = as_objects(found.get("resources"))
             board.show(resources)
             if not any(_moves(resource) for resource in resources):
                 return found
+            board.still_waiting()
             change.wait()
 
 
-def follow_deletion(api: Api, app: str, environment: str | None, *, quiet: bool) -> None:
+def follow_deletion(session: Session, api: Api, app: str, environment: str | None) -> None:
     """Return when the application is gone. Raises Internal when a resource of it cannot be deleted."""
-    with _Board(quiet=quiet) as board, _left_alone(app), changes.of_application(api, app, environment) as change:
+    watching = changes.of_application(api, app, environment)
+    with _Board(session, api) as board, _left_alone(app), watching as change:
         while True:
             try:
                 found = api.get(path_of(app), {"environment": environment})
@@ -49,16 +52,16 @@ def follow_deletion(api: Api, app: str, environment: str | None, *, quiet: bool)
             board.show(resources)
             if resources and not any(_moves(resource) for resource in resources):
                 break
+            board.still_waiting()
             change.wait()
-    raise Internal(
-        f"`{app}` could not be deleted whole.", code="not_deleted", hint=f"Look: innominatus-ctl status {app}"
-    )
+    look = session.command("status", app, environment=environment or "")
+    raise Internal(f"`{app}` could not be deleted whole.", code="not_deleted", hint=f"Look: {look}")
 
 
-def follow_execution(api: Api, execution_id: int, *, quiet: bool) -> JsonObject:
+def follow_execution(session: Session, api: Api, execution_id: int) -> JsonObject:
     """The execution once it has ended, its steps shown as they go; one that waits for a person is returned too."""
     watching = changes.of_execution(api, execution_id)
-    with _Board(quiet=quiet) as board, _left_alone(f"execution {execution_id}"), watching as change:
+    with _Board(session, api) as board, _left_alone(f"execution {execution_id}"), watching as change:
         while True:
             found = api.get(f"/api/workflows/{execution_id}")
             steps = as_objects(found.get("steps"))
@@ -66,6 +69,7 @@ def follow_execution(api: Api, execution_id: int, *, quiet: bool) -> JsonObject:
             asks = any(asks_a_person(step) for step in steps)
             if as_text(found.get("status")) in {"succeeded", "failed", "cancelled"} or asks:
                 return found
+            board.still_waiting()
             change.wait()
 
 
@@ -94,14 +98,15 @@ def _left_alone(what: str) -> Generator[None]:
 class _Board(AbstractContextManager["_Board"]):
     """The newest state of each resource."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, session: Session, api: Api) -> None:
         from rich.live import Live
 
         self._console = console(stderr=True)
         self._seen: dict[str, tuple[str, float]] = {}
         self._began = time.monotonic()
-        self._quiet = quiet
-        terminal = self._console.is_terminal and not quiet
+        self._quiet = not session.plain
+        self._pauses = pausing.Watch(session, api, self._console.print)
+        terminal = self._console.is_terminal and not self._quiet
         self._live: Live | None = Live(console=self._console, auto_refresh=False) if terminal else None
 
     def __enter__(self) -> Self:
@@ -124,6 +129,11 @@ class _Board(AbstractContextManager["_Board"]):
                 self._line(name)
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
+
+    def still_waiting(self) -> None:
+        """Say so when nothing moves since claiming is paused."""
+        if not self._quiet:
+            self._pauses.look()
 
     def gone(self) -> None:
         self.show([])

@@ -33,6 +33,18 @@ def in_our_words(text: str) -> str:
     return text
 
 
+_WHERE_TO_LOOK = {
+    "application_not_found": "`innominatus-ctl list` shows the applications.",
+    "provider_not_found": "`innominatus-ctl providers` shows the providers.",
+    "workflow_not_found": "`innominatus-ctl list-goldenpaths` shows what can be run.",
+}
+
+
+def where_to_look(code: str) -> str:
+    """Which command lists what there is instead of the thing that was not found; empty where none does."""
+    return _WHERE_TO_LOOK.get(code, "")
+
+
 def shown(value: Json) -> str:
     """One value in one line of a table."""
     if value is None:

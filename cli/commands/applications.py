@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from cli.options import AnyEnvironment, Application, Environment, Wait, Yes
+from cli.pausing import why_nothing_happens
 from cli.session import Session, note, print_fields, print_table, say, session_of
-from cli.text import as_object, as_objects, as_text, clean, dotenv
+from cli.text import as_number, as_object, as_objects, as_text, clean, dotenv, shown
 from engine.domain.values import JsonObject
 
 
@@ -39,10 +40,12 @@ def status(
     session = session_of(ctx)
     if app is None:
         if _list(session, environment) and session.plain:
-            note(f"More of one of them: {session.command('status')} APP")
+            note(f"More of one of them: {session.command('status', 'APP', environment=environment or '')}")
         return
     with session.api() as api:
         found = api.get(path_of(app), {"environment": environment})
+        moves = found.get("status") in {"in_progress", "deleting"}
+        held = why_nothing_happens(session, api) if session.plain and moves else ""
 
     def table() -> None:
         keys = ("name", "environment", "status", "version", "created_by", "expires_at")
@@ -51,6 +54,10 @@ def status(
         print_resources(as_objects(found.get("resources")))
 
     session.show(found, table)
+    if held:
+        note(held)
+    if session.plain:
+        note_next_steps(session, as_objects(found.get("resources")))
 
 
 def print_resources(items: list[JsonObject]) -> None:
@@ -60,9 +67,27 @@ def print_resources(items: list[JsonObject]) -> None:
         [[r.get(k) for k in ("id", "resource", "state", "provider_id", "updated_at")] for r in items],
         empty="No resources.",
     )
+    names = {as_number(item.get("id")): as_text(item.get("resource")) for item in items}
     for item in items:
         if error := as_text(item.get("error_message")):
             say(clean(f"\n{as_text(item.get('resource'))}: {error}"))
+        elif blocker := as_number(item.get("blocked_by")):
+            by = f"`{names[blocker]}`" if blocker in names else f"resource {blocker}"
+            say(clean(f"\n{as_text(item.get('resource'))}: blocked by {by}, which has failed."))
+
+
+def note_next_steps(session: Session, items: list[JsonObject]) -> None:
+    """Command lines to paste: look closer at the first resource that failed or is unwell, and repeat what failed."""
+    failed = next((item for item in items if item.get("state") == "failed"), None)
+    unwell = next((item for item in items if item.get("state") == "degraded"), None)
+    if failed is not None:
+        note("Look closer, mend the cause, and repeat it:")
+        if run := as_number(failed.get("workflow_execution_id")):
+            note(session.command("workflow", "logs", str(run)))
+        note(session.command("resource", "retry", shown(failed.get("id"))))
+    elif unwell is not None:
+        note("Look closer:")
+        note(session.command("resource", shown(unwell.get("id"))))
 
 
 def env(
@@ -74,11 +99,16 @@ def env(
     reveal: Annotated[bool, typer.Option("--reveal", help="Show secrets too; this is written down.")] = False,
 ) -> None:
     """Print the resolved variables of an application as NAME=value lines that sh can read; secrets are `***`."""
-    from engine.errors import Invalid, NotFound, quoted
+    from engine.errors import Conflict, Invalid, NotFound, quoted
 
     session = session_of(ctx)
-    with session.api() as api:
-        answer = api.get(f"{path_of(app)}/variables", {"environment": environment, "reveal": reveal})
+    try:
+        with session.api() as api:
+            answer = api.get(f"{path_of(app)}/variables", {"environment": environment, "reveal": reveal})
+    except Conflict as error:
+        if error.code == "resource_failed":
+            error.hint = f"See: {session.command('status', app, environment=environment or '')}"
+        raise
     found = {
         name: {key: str(value) for key, value in as_object(values).items()}
         for name, values in sorted(as_object(answer.get("containers")).items())
@@ -123,7 +153,7 @@ def delete(
             agree(f"Delete `{app}`?")
         done = api.delete(path_of(app), {**query, "plan_hash": as_text(plan.get("plan_hash"))})
         if wait:
-            follow_deletion(api, app, environment, quiet=not session.plain)
+            follow_deletion(session, api, app, environment)
         session.show(done, lambda: say(f"Deleted {app}." if wait else f"Deleting {app}."))
     if not wait and session.plain:
         note(f"Follow it: {session.command('status', app, environment=environment or '')}")

@@ -91,15 +91,14 @@ def _tell_how_to_follow(session: Session, answer: JsonObject) -> None:
 
 
 def _watch(session: Session, answer: JsonObject) -> JsonObject:
-    from cli.commands.applications import print_resources
+    from cli.commands.applications import note_next_steps, print_resources
     from cli.progress import follow_application
 
     app, environment = as_text(answer.get("application")), as_text(answer.get("environment"))
     with session.api() as api:
-        found = follow_application(api, app, environment, quiet=not session.plain)
+        found = follow_application(session, api, app, environment)
     if session.plain:
         print_resources(as_objects(found.get("resources")))
         say(f"{app} is {shown(found.get('status'))}.")
-        if found.get("status") != "active":
-            note("Look closer: innominatus-ctl list-workflows --status failed, workflow logs ID, resource retry ID")
+        note_next_steps(session, as_objects(found.get("resources")))
     return found

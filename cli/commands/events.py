@@ -9,6 +9,7 @@ import typer
 from cli.options import Environment
 from cli.session import Form, Session, say, session_of
 from cli.text import as_object, as_objects, as_text, shown
+from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import JsonObject
 from engine.errors import Unavailable
 
@@ -69,10 +70,25 @@ def _print(session: Session, found: list[JsonObject]) -> None:
             say(json.dumps(event))
             continue
         data = as_object(event.get("data"))
-        about = " ".join(shown(data[name]) for name in ("resource", "workflow", "version") if name in data)
         run = f"execution {event['execution_id']}" if event.get("execution_id") else ""
-        words = (shown(event.get("at"))[:19], f"{shown(event.get('kind')):<24}", about, run, shown(event.get("actor")))
+        words = (
+            shown(event.get("at"))[:19],
+            f"{shown(event.get('kind')):<24}",
+            _about(data),
+            run,
+            shown(event.get("actor")),
+        )
         say("  ".join(word for word in words if word))
         if error := as_text(data.get("error")):
             say(f"{'':21}{shown(error)}")
     sys.stdout.flush()
+
+
+def _about(data: JsonObject) -> str:
+    """What happened to whom: `shop v2`, `shop in staging`, `thing/shop.db make`."""
+    words = [shown(data[name]) for name in ("resource", "workflow", "application") if name in data]
+    if data.get("environment", DEFAULT_ENVIRONMENT) != DEFAULT_ENVIRONMENT:
+        words.append(f"in {shown(data['environment'])}")
+    if "version" in data:
+        words.append(f"v{shown(data['version'])}")
+    return " ".join(words)

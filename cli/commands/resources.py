@@ -6,10 +6,10 @@ import typer
 
 from cli.commands.applications import print_resources
 from cli.options import AnyEnvironment
-from cli.session import print_fields, print_table, say, session_of
+from cli.session import note, print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, shown
 from engine.domain.values import JsonObject
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict, NotFound, nearest, quoted
 
 if TYPE_CHECKING:
     from cli.client import Api
@@ -31,6 +31,7 @@ def listed(
     with session.api() as api:
         query = {"app": app, "type": type, "state": state, "environment": environment}
         items = list(api.every("/api/resources", query))
+        unknown = _unknown_type(api, type) if type and not items and session.plain else ""
     session.show(
         [*items],
         lambda: print_table(
@@ -42,6 +43,19 @@ def listed(
             empty="No resources.",
         ),
     )
+    if unknown:
+        note(unknown)
+
+
+def _unknown_type(api: "Api", type: str) -> str:
+    """What to say of a type that no provider knows, with the nearest one; empty for a known one."""
+    lists = [item.get("resource_types") for item in as_objects(api.get("/api/providers").get("items"))]
+    known = [as_text(name) for names in lists if isinstance(names, list) for name in names]
+    if type in known:
+        return ""
+    close = nearest(type, known)
+    more = f"Did you mean {quoted(close)}?" if close else "`innominatus-ctl providers` shows the types."
+    return f"No provider knows the type `{type}`. {more}"
 
 
 @verbs.command()
@@ -62,7 +76,15 @@ def show(
 
 def _print(found: JsonObject, *, reveal: bool) -> None:
     names = ("id", "resource", "application_name", "environment", "state", "health_status", "provider_id")
-    more = ("workflow_execution_id", "desired_operation", "used_by", "error_message", "reason", "updated_at")
+    more = (
+        "workflow_execution_id",
+        "desired_operation",
+        "blocked_by",
+        "used_by",
+        "error_message",
+        "reason",
+        "updated_at",
+    )
     print_fields({name: found.get(name) for name in (*names, *more)})
     for title in ("configuration", "outputs"):
         if values := as_object(found.get(title)):
@@ -119,7 +141,8 @@ def _number(api: "Api", thing: str, app: str | None, environment: str | None) ->
     matching = [r for r in known if thing in (r.get("resource"), r.get("resource_name"))]
     if not matching:
         names = [as_text(resource.get(key)) for key in ("resource_name", "resource") for resource in known]
-        raise NotFound("resource", thing, known=names, hint="" if names else "There are no resources.")
+        listed_by = "`innominatus-ctl list-resources` shows them." if names else "There are no resources."
+        raise NotFound("resource", thing, known=names, hint="" if nearest(thing, names) else listed_by)
     if len(matching) > 1:
         choices = ", ".join(
             f"{shown(r.get('id'))} ({shown(r.get('resource'))} in {shown(r.get('environment'))})" for r in matching[:10]

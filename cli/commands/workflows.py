@@ -8,12 +8,23 @@ import typer
 
 from cli.commands.applications import quote
 from cli.options import AnyEnvironment, Environment, Wait
+from cli.pausing import why_nothing_happens
 from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, clean, shown
 from engine.domain.values import Json, JsonObject
 from engine.errors import Invalid
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="The execution's number.")]
+
+def _execution_number(text: str) -> int:
+    """People name the application whose executions they mean: say which command lists them."""
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
+    raise typer.BadParameter(
+        f"`{text}` is not the number of an execution; `innominatus-ctl list-workflows` lists them with their numbers."
+    )
+
+
+Id = Annotated[int, typer.Argument(metavar="ID", help="The execution's number.", parser=_execution_number)]
 verbs = typer.Typer(help="Show an execution (`workflow ID`), read its logs, repeat, cancel or continue it.")
 _COLUMNS = ("id", "application_name", "workflow_name", "status", "completed_steps", "total_steps", "duration_ms")
 
@@ -53,12 +64,18 @@ def show(ctx: typer.Context, execution: Id) -> None:
     session = session_of(ctx)
     with session.api() as api:
         found = api.get(f"/api/workflows/{execution}")
+        held = why_nothing_happens(session, api) if session.plain and found.get("status") == "pending" else ""
     session.show(found, lambda: print_execution(found))
+    if held:
+        note(held)
 
 
 def print_execution(found: JsonObject) -> None:
-    names = ("id", "workflow_name", "provider", "application_name", "status", "attempt", "actor", "duration_ms")
-    print_fields({name: found.get(name) for name in (*names, "reason")})
+    names = ("id", "workflow_name", "provider", "application_name", "status", "attempt", "actor", "started_at")
+    print_fields({name: found.get(name) for name in (*names, "duration_ms", "reason")})
+    if inputs := as_object(found.get("inputs")):
+        say("\ninputs")
+        print_fields({f"  {name}": value for name, value in inputs.items()})
     if error := as_text(found.get("error_message")):
         say(clean(f"\n{error}"))
     say()
@@ -98,8 +115,9 @@ def logs(
                 f"{shown(item.get('step_name'))} ({shown(item.get('status'))}, attempt {shown(item.get('attempt'))})"
             )
             say(f"--- {title}")
-            if text := as_text(item.get("output_logs")):
-                say(clean(text).rstrip("\n"))
+            over = item.get("status") not in {"running", "waiting"}
+            text = as_text(item.get("output_logs")) or ("(printed nothing)" if over else "(nothing yet)")
+            say(clean(text).rstrip("\n"))
 
     session.show([*items], table)
 
@@ -240,7 +258,7 @@ def _answer(ctx: typer.Context, done: JsonObject, words: str, execution: int | N
     if session.plain:
         say(words)
     with session.api() as api:
-        ended = follow_execution(api, execution, quiet=not session.plain)
+        ended = follow_execution(session, api, execution)
     session.show(ended, lambda: print_execution(ended))
     if any(asks_a_person(step) for step in as_objects(ended.get("steps"))):
         note(f"It waits for a person: innominatus-ctl workflow continue {execution}")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.workflow import Step, When, Workflow
-from engine.errors import Conflict
 
 
 class ExecutionState(StrEnum):
@@ -49,12 +48,6 @@ STEP_TRANSITIONS: dict[StepState, frozenset[StepState]] = {
     _T.WAITING: frozenset({_T.RUNNING, _T.SUCCEEDED, _T.FAILED, _T.CANCELLED}),
     **{state: frozenset[StepState]() for state in STEP_FINAL},
 }
-
-
-def check_execution_transition(before: ExecutionState, after: ExecutionState) -> None:
-    """Raise Conflict unless an execution may go from `before` to `after`."""
-    if after not in EXECUTION_TRANSITIONS[before]:
-        raise Conflict(f"An execution cannot go from `{before}` to `{after}`.", code="illegal_transition")
 
 
 class WaitKind(StrEnum):

@@ -1,5 +1,6 @@
 """How an execution ends: what it gives out, and what becomes of its waits and its resource."""
 
+import logging
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -79,13 +80,15 @@ class Ends:
         yield from self.ledger.write(ExecutionEnded(state, outputs, error, reason, resource=end))
         for child in children:
             self.bench.cancelled(child)
-        logger.info(
+        routine = execution.operation is Operation.READ and state is ExecutionState.SUCCEEDED
+        logger.log(
+            logging.DEBUG if routine else logging.INFO,  # a good health check a minute would bury the rest
             "execution.ended",
             state=state.value,
             execution=execution.id,
             workflow=execution.workflow,
-            application=execution.application or None,
-            error=error or None,
+            application=execution.application,
+            error=error,
         )
         self.bench.workshop.workspaces.close(execution)
 

@@ -10,7 +10,7 @@ from engine.domain.plan import Action, Plan, PlanItem
 from engine.domain.planner import Current
 from engine.domain.provider import Operation
 from engine.domain.resource import AWAITS_TURN, PROVISIONED, UNMADE, Resource, ResourceKey, ResourceState
-from engine.domain.values import Actor, ExecutionId, ResourceId
+from engine.domain.values import Actor, ExecutionId, Json, JsonObject, ResourceId
 from engine.store import dependencies, events, executions, graph, resources
 from engine.store.database import Transaction
 from engine.store.readiness import start_ready, state_event
@@ -266,6 +266,7 @@ def _start(
     return start_ready(tx, locked, [resource.id for resource in touched], actor=str(actor))
 
 
-def application_event(application: Application, kind: str, actor: Actor, **data: str | int | bool | None) -> Event:
-    """A fact about an application as a whole."""
-    return Event(kind=kind, actor=str(actor), application_id=application.id, data=dict(data))
+def application_event(application: Application, kind: str, actor: Actor, **data: Json) -> Event:
+    """A fact about an application as a whole, which it names."""
+    named: JsonObject = {"application": application.name, "environment": application.environment}
+    return Event(kind=kind, actor=str(actor), application_id=application.id, data={**named, **data})

@@ -7,7 +7,7 @@ from functools import partial
 
 from engine.domain import parameters
 from engine.domain.event import Event
-from engine.domain.execution import FINAL, ExecutionState, StepState, check_execution_transition
+from engine.domain.execution import EXECUTION_TRANSITIONS, FINAL, ExecutionState, StepState
 from engine.domain.provider import Operation, Provider, ProviderWorkflow, WorkflowCategory
 from engine.domain.resource import ResourceState
 from engine.domain.runs import Execution, ListedExecution, Outputs, StepRun
@@ -259,7 +259,12 @@ def retry(platform: Platform, actor: Actor, execution_id: ExecutionId) -> Execut
 
 
 def _retried(tx: Transaction, execution: Execution, actor: Actor) -> ExecutionId:
-    check_execution_transition(execution.state, ExecutionState.PENDING)
+    if ExecutionState.PENDING not in EXECUTION_TRANSITIONS[execution.state]:
+        state = f"has {execution.state}" if execution.state in FINAL else f"is `{execution.state}`"
+        raise Conflict(
+            f"Execution {execution.id} {state}; only a failed or cancelled one can be retried.",
+            code="illegal_transition",
+        )
     if execution.operation is Operation.READ:
         raise Conflict("A health check is not retried; the next one comes by itself.", code="not_retryable")
     if execution.resource_id is None:

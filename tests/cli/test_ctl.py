@@ -39,12 +39,17 @@ def test_a_deployment_that_fails_ends_with_1_and_says_where_to_look(served: Serv
     done = served.submit("unlucky", more=BREAKS)
     assert done.code == 1
     assert "no luck today" in done.out
-    assert "list-workflows" in done.err
     status = served.ctl("status", "unlucky", "-o", "json")
     assert status.json["status"] == "failed"
     bad = next(r for r in status.json["resources"] if r["resource_type"] == "breaks")
     logs = served.ctl("workflow", "logs", str(bad["workflow_execution_id"]))
     assert "before red" in logs.out
+    commands = [
+        f"innominatus-ctl workflow logs {bad['workflow_execution_id']}",
+        f"innominatus-ctl resource retry {bad['id']}",
+    ]
+    for told in (done.err, served.ctl("status", "unlucky").err):
+        assert told.splitlines()[-2:] == commands
     assert "\x1b" not in logs.out
     assert served.ctl("workflow", "retry", str(bad["workflow_execution_id"]), "-w").code == 1
     assert served.ctl("resource", "resolve", str(bad["id"]), "--as", "gone").code == 0
@@ -169,7 +174,8 @@ def test_secret_variables_are_masked_until_they_are_asked_for_and_that_is_writte
     assert "$HOME" in served.ctl("env", name, "--reveal", "-o", form).out
     (fact,) = served.ctl("events", "--app", name, "--types", "variables", "-o", "json").json
     assert (fact["kind"], fact["actor"], fact["data"]) == (
-        "variables.revealed", "api_key:token", {"variables": ["web.KEY"]},
+        "variables.revealed", "api_key:token",
+        {"application": name, "environment": "default", "variables": ["web.KEY"]},
     )  # fmt: skip
 
 

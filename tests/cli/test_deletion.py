@@ -21,10 +21,11 @@ def test_watching_ends_when_the_rest_is_blocked_by_what_failed_and_the_error_sta
     provider = write_provider(tmp_path / "team", kinds=kinds, workflows={"refuses": refuses})
     served = start(tmp_path / "data", INNOMINATUS_PROVIDERS=str(provider))
     try:
-        assert served.ctl("deploy", "-", "-w", stdin=SPEC).code == 0
-        done = served.ctl("delete", "shop", "--yes", "-w")
+        assert served.ctl("deploy", "-", "-w", "-e", "staging", stdin=SPEC).code == 0
+        done = served.ctl("delete", "shop", "--yes", "-w", "-e", "staging")
         assert done.code == 1
         assert "could not be deleted whole" in done.err
+        assert "Look: innominatus-ctl status shop --environment staging" in done.err
         history = served.ctl("resource", "workload/shop").out.partition("newest first")[2]
         assert "the volume is in use" in history
     finally:

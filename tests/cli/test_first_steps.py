@@ -159,3 +159,77 @@ def test_no_platform_found_names_the_ways_to_one(tmp_path: Path) -> None:
     assert done.code == 5
     assert f"`innominatus serve --data-dir '{place}'`" in done.err
     assert all(word in done.err for word in ("INNOMINATUS_DATA_DIR", "--server", "INNOMINATUS_API_BASE"))
+
+
+def test_what_is_blocked_says_by_what(served: Served, file: Path) -> None:
+    needy = score("needy", note='"${resources.bad.host}"', more="  bad: {type: breaks}\n")
+    done = deploy(served, file, needy, "-w")
+    assert done.code == 1
+    blocked = "thing/needy.db: blocked by `breaks/needy.bad`, which has failed."
+    assert blocked in done.out
+    assert blocked in served.ctl("status", "needy").out
+    number = served.ctl("resource", "bad", "--app", "needy", "-o", "json").json["id"]
+    variables = served.ctl("env", "needy")
+    assert (variables.code, "resource `bad` has failed: " in variables.err) == (4, True)
+    assert variables.err.endswith("Hint: See: innominatus-ctl status needy\n")
+    one = served.ctl("resource", "db", "--app", "needy").out
+    assert ["blocked_by", str(number)] in [line.split() for line in one.splitlines()]
+    assert served.ctl("resource", "resolve", "bad", "--app", "needy", "--as", "gone").code == 0
+
+
+def test_logs_of_a_name_says_that_a_number_is_wanted_and_which_command_lists_them(served: Served) -> None:
+    for words in (("logs", "shop"), ("workflow", "shop"), ("workflow", "retry", "shop")):
+        done = served.ctl(*words)
+        assert (done.code, "`shop` is not the number of an execution" in done.err) == (2, True)
+        assert "`innominatus-ctl list-workflows`" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [("status", "list"), ("env", "list"), ("resource", "list-resources"), ("run", "list-goldenpaths"),
+     ("provider", "providers")],
+)  # fmt: skip
+def test_what_is_like_nothing_there_is_answered_with_the_command_that_lists_it(
+    served: Served, words: str, command: str
+) -> None:
+    served.submit("there")
+    assert f"Hint: `innominatus-ctl {command}` shows" in served.ctl(words, "qqqqqqqq").err
+
+
+def test_what_succeeded_is_not_retried_and_the_reason_is_in_words(served: Served) -> None:
+    number = str(served.ctl("run", "greet", "-p", "name=ada", "-w", "-o", "json").json["id"])
+    done = served.ctl("workflow", "retry", number)
+    assert done.code == 4
+    assert f"Execution {number} has succeeded; only a failed or cancelled one can be retried." in done.err
+
+
+def test_the_list_of_an_environment_names_it_in_the_next_command(served: Served) -> None:
+    served.submit("abroad", "-e", "staging")
+    line = served.ctl("status", "-e", "staging").err.strip().partition(": ")[2]
+    assert pasted(served, line.replace("APP", "abroad")).code == 0
+
+
+def test_a_folder_instead_of_a_file_names_the_yaml_files_in_it(served: Served, file: Path) -> None:
+    empty = served.ctl("deploy", str(file.parent))
+    assert (empty.code, "no YAML file in it" in empty.err) == (2, True)
+    for name in ("shop.yaml", "café.yml", "notes.txt"):
+        file.with_name(name).write_text("")
+    done = served.ctl("deploy", str(file.parent))
+    assert "cannot be read: it is a folder." in done.err
+    assert f"`{file.with_name('café.yml')}`, `{file}`." in done.err
+
+
+def test_a_type_that_no_provider_knows_is_told_with_the_nearest(served: Served) -> None:
+    done = served.ctl("list-resources", "--type", "thinng")
+    assert (done.code, done.out) == (0, "No resources.\n")
+    assert done.err == "No provider knows the type `thinng`. Did you mean `thing`?\n"
+    assert served.ctl("list-resources", "--type", "stuck").err == ""
+
+
+def test_an_execution_shows_with_what_and_when_it_began_and_that_nothing_was_printed(served: Served) -> None:
+    run = served.ctl("run", "greet", "-p", "name=ada", "-p", "times=7", "-w", "-o", "json").json
+    shown = served.ctl("workflow", str(run["id"])).out
+    assert ["started_at", run["started_at"]] in [line.split() for line in shown.splitlines()]
+    told = shown[shown.index("inputs") :].splitlines()
+    assert [line.split() for line in told[1:3]] == [["name", "ada"], ["times", "7"]]
+    assert served.ctl("logs", str(run["id"])).out == "--- greeted (succeeded, attempt 1)\n(printed nothing)\n"

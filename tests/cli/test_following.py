@@ -17,7 +17,7 @@ from cli.client import connect
 from cli.log_lines import LogLines, plainly
 from engine.domain.values import JsonObject
 from tests.support.platforms import until
-from tests.support.served import Done, Served, call, clean_environment
+from tests.support.served import Done, Served, call, clean_environment, score
 
 
 class WithoutStreams(BaseHTTPRequestHandler):
@@ -177,3 +177,63 @@ def test_following_needs_the_library_of_sockets_only_then() -> None:
     code = "import sys; import cli.server, cli.ctl, cli.serving, cli.progress; print('websockets' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("words", [("deploy", "-", "-w"), ("run", "greet", "-p", "name=ada", "-w")])
+def test_who_waits_while_claiming_is_paused_is_told_by_whom_and_how_to_go_on(
+    served: Served, words: tuple[str, ...]
+) -> None:
+    environment = clean_environment(INNOMINATUS_DATA_DIR=str(served.data_dir))
+    assert served.ctl("admin", "pause", "--reason", "new disk").code == 0
+    following = subprocess.Popen(
+        [sys.executable, "-m", "cli.ctl", *words],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    try:
+        assert following.stdin is not None
+        assert following.stderr is not None
+        following.stdin.write(score("held"))
+        following.stdin.close()
+        told = next((line for line in following.stderr if "paused" in line), "")
+    finally:
+        assert served.ctl("admin", "resume").code == 0
+    assert told.startswith("Claiming is paused by api_key:token since 20")
+    assert told.endswith("Z: new disk; go on: innominatus-ctl admin resume\n")
+    following.stdin = None
+    following.communicate(timeout=30)
+    assert following.returncode == 0
+
+
+def test_the_status_of_what_waits_while_claiming_is_paused_says_so(served: Served) -> None:
+    assert served.ctl("admin", "pause").code == 0
+    try:
+        assert served.ctl("deploy", "-", stdin=score("stands")).code == 0
+        run = str(served.ctl("run", "greet", "-p", "name=ada", "-o", "json").json["execution_id"])
+        for words in (("status", "stands"), ("workflow", run)):
+            told = served.ctl(*words).err
+            assert told.startswith("Claiming is paused by api_key:token since 20")
+            assert told.endswith("Z; go on: innominatus-ctl admin resume\n")
+            assert served.ctl(*words, "-o", "json").err == ""
+    finally:
+        assert served.ctl("admin", "resume").code == 0
+    assert served.submit("stands").code == 0
+    assert "paused" not in served.ctl("status", "stands").err
+
+
+def test_the_timeline_names_the_application_that_was_submitted_or_deleted(served: Served) -> None:
+    def told(kinds: str) -> list[str]:
+        listed = served.ctl("events", "-a", "named", "-e", "staging", "--types", kinds).out
+        return [line.split("  ", 1)[1].strip() for line in listed.splitlines()]
+
+    for note in ("first", "second"):
+        assert served.submit("named", "-e", "staging", note=note).code == 0
+    assert [line.split("  ")[-2:] for line in told("spec.submitted")] == [
+        ["named in staging v1", "api_key:token"],
+        ["named in staging v2", "api_key:token"],
+    ]
+    assert served.ctl("env", "named", "-e", "staging", "--reveal").code == 0
+    assert "named in staging" in told("variables.revealed")[0]
+    assert served.ctl("delete", "named", "-e", "staging", "--yes", "-w").code == 0
+    assert "named in staging" in told("application.deleted")[0]
+    served.submit("usual")
+    assert "  usual v1  " in served.ctl("events", "-a", "usual", "--types", "spec").out

@@ -7,7 +7,7 @@ import pytest
 from engine.domain.provider import Operation
 from engine.domain.resource import ResourceState
 from engine.errors import Conflict, Invalid
-from engine.services import executions, resources
+from engine.services import executions, resources, variables
 from tests.services.conftest import ME, House, reasons
 from tests.support.score import score
 
@@ -164,3 +164,22 @@ def test_a_left_over_that_is_gone_frees_those_that_waited(house: House, tmp_path
     resources.resolve(house.platform, ME, house.resources("two")["frail"].id, as_="gone")
     house.rest()
     assert "frail" not in house.states("two")
+
+
+def test_variables_that_read_what_has_failed_say_so_instead_of_asking_to_wait(house: House, tmp_path: Path) -> None:
+    house.submit(
+        score(
+            frail=fragile(tmp_path / "never"),
+            db={"type": "database", "params": {"note": "${resources.frail.host}"}},
+            variables={"HOST": "${resources.db.host}"},
+        )
+    )
+    house.rest()
+    with pytest.raises(Conflict, match="resource `frail` has failed: ") as blocked:
+        variables.of_application(house.platform, "shop")
+    assert blocked.value.code == "resource_failed"
+    assert "Wait" not in blocked.value.hint
+    house.submit(score("other", frail=fragile(tmp_path / "never"), variables={"HOST": "${resources.frail.host}"}))
+    house.rest()
+    with pytest.raises(Conflict, match="resource `frail` has failed: "):
+        variables.of_application(house.platform, "other")

@@ -64,7 +64,7 @@ def test_what_has_ended_is_neither_cancelled_nor_continued(house: House) -> None
     with pytest.raises(Conflict) as ended:
         executions.cancel(house.platform, ME, run)
     assert ended.value.code == "already_ended"
-    with pytest.raises(Conflict) as not_failed:
+    with pytest.raises(Conflict, match="has succeeded; only a failed or cancelled one can be retried") as not_failed:
         executions.retry(house.platform, ME, run)
     assert not_failed.value.code == "illegal_transition"
     with pytest.raises(Conflict) as not_waiting:
