@@ -2,6 +2,8 @@
 
 import base64
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from engine.errors import Unavailable
 from engine.store import bundles, database, facts, schema
 from engine.store.database import Transaction
 from engine.store.sealing import Sealer
+from tests.support.platforms import until
 from tests.support.postgres import PostgresServer
-from tests.support.served import Done, call, run
+from tests.support.served import Done, call, clean_environment, run
 
 KEY = base64.urlsafe_b64encode(os.urandom(32)).decode()
 
@@ -81,6 +84,28 @@ def test_a_worker_without_its_database_says_so(tmp_path: Path) -> None:
     assert "127.0.0.1" in done.err
     assert "secret-word" not in done.err + done.out
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_worker_that_waits_for_its_database_ends_when_it_is_told_to(processes: int, tmp_path: Path) -> None:
+    env = clean_environment(
+        INNOMINATUS_DATABASE_URL="postgresql://me@127.0.0.1:1/none",
+        INNOMINATUS_SECRET_KEY=KEY,
+        INNOMINATUS_WAIT_SECONDS="3600",
+        INNOMINATUS_GRACE_SECONDS="0",
+        INNOMINATUS_LOG_FORMAT="json",
+    )
+    command = [sys.executable, "-m", "cli.server", "worker", "--processes", str(processes)]
+    log = tmp_path / "worker.log"
+    with log.open("wb") as told:
+        process = subprocess.Popen([*command, "--data-dir", str(tmp_path / "data")], env=env, stderr=told)
+    try:
+        until(lambda: log.read_text().count('"database.awaited"') == processes, seconds=60, told=log.read_text)
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+    assert log.read_text().count('"worker.stopped"') == processes, "nobody had to be killed"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
