@@ -118,19 +118,26 @@ def start(
     Raises waiting.Stopped when `stop` is set while it waits for the database.
     """
     data_dir.prepare(settings)
-    if lock is None:
-        lock = live.take_lock(settings.data_dir, shared=not settings.embedded)
-        if lock is None:
-            raise Conflict(
-                f"Another engine holds the data directory `{settings.data_dir}`.",
-                code="data_dir_taken",
-                hint="Stop it, or give this one another INNOMINATUS_DATA_DIR.",
-            )
+    lock = lock or hold(settings)
     try:
         return _assemble(settings, lock, run_engine=run_engine and settings.engine, stop=stop)
     except BaseException:
         lock.close()
         raise
+
+
+def hold(settings: Settings) -> IO[str]:
+    """The lock of the data directory. Raises Conflict, which says where the one that has it is reached."""
+    lock = live.take_lock(settings.data_dir, shared=not settings.embedded)
+    if lock is not None:
+        return lock
+    found = live.find(settings.data_dir)
+    where = f" and serves {found.url} (process {found.pid})" if found else ""
+    raise Conflict(
+        f"innominatus runs already: another engine holds the data directory `{settings.data_dir}`{where}.",
+        code="data_dir_taken",
+        hint=f"{'Use it, or stop it' if found else 'Stop it'}; a second one needs its own --data-dir and --port.",
+    )
 
 
 def _assemble(settings: Settings, lock: IO[str], *, run_engine: bool, stop: threading.Event | None) -> Running:

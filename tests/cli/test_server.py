@@ -6,6 +6,8 @@ import signal
 import stat
 from pathlib import Path
 
+import pytest
+
 from cli import ctl, live, server
 from tests.support.platforms import until
 from tests.support.served import Done, Served, call, run, start
@@ -43,9 +45,12 @@ def test_every_transition_is_one_line_of_the_log(served: Served) -> None:
     assert not [line for line in lines if line["level"] in {"error", "critical"}]
 
 
-def test_a_taken_data_directory_is_refused_in_words(served: Served) -> None:
-    done = started("--port", "0", "--data-dir", str(served.data_dir))
-    assert (done.code, "Another engine holds" in done.err) == (4, True)
+@pytest.mark.parametrize("same_port", [True, False])
+def test_a_second_start_is_told_that_and_where_the_first_one_runs(served: Served, *, same_port: bool) -> None:
+    port = served.url.rpartition(":")[2] if same_port else "0"
+    done = started("--port", port, "--data-dir", str(served.data_dir))
+    assert (done.code, "runs already" in done.err, served.url in done.err) == (4, True, True)
+    assert str(served.data_dir) in done.err
     assert live.find(served.data_dir) is not None
 
 
