@@ -53,7 +53,7 @@ def _replace(settings: Settings, file: Path) -> Path | None:
     try:
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         shutil.copyfile(file, draft)
-        backup.make_fit(draft, sealer_of(settings))
+        backup.make_fit(draft, sealer_of(settings), given=file)
         kept = _set_aside(settings.data_dir / _DATABASE)
         draft.replace(settings.data_dir / _DATABASE)
     finally:
@@ -72,6 +72,7 @@ def _set_aside(database: Path) -> Path | None:
     for end in (*_BESIDE, ""):
         part = database.with_name(f"{database.name}{end}")
         if part.exists():
+            part.chmod(0o600)
             part.rename(kept.with_name(f"{kept.name}{end}"))
     return kept
 

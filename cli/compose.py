@@ -1,6 +1,7 @@
 """The composition root: settings become a running platform. Only here everyone is known."""
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
@@ -72,11 +73,11 @@ def open_store(settings: Settings) -> Store:
     )
 
 
-def activate_providers(store: Store, settings: Settings) -> ActiveProviders:
+def activate_providers(store: Store, settings: Settings, *, stop: threading.Event | None = None) -> ActiveProviders:
     """Make sure of the database, then load the provider folders into it and the registry.
 
     A PostgreSQL that is not there yet, or goes away in between, is waited for. Raises Invalid with every problem of the
-    folders, and Unavailable or Conflict for a database that is not of use.
+    folders, Unavailable or Conflict for a database that is not of use, and Stopped when `stop` is set meanwhile.
     """
     loaded = load(settings.provider_folders or default_folders())
     providers = loaded.checked()
@@ -87,7 +88,8 @@ def activate_providers(store: Store, settings: Settings) -> ActiveProviders:
             with store.begin() as tx:
                 return bundles.activate(tx, providers, loaded.archives)
 
-    generation = waiting.for_database(activate, seconds=0 if settings.embedded else settings.wait_seconds)
+    seconds = 0 if settings.embedded else settings.wait_seconds
+    generation = waiting.for_database(activate, seconds=seconds, stop=stop)
     return ActiveProviders(store, Registry(providers, generation), settings.data_dir / "bundles")
 
 
@@ -108,28 +110,40 @@ def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.defpath, **{name: environment[name] for name in _PASSED if name in environment}}
 
 
-def start(settings: Settings, *, lock: IO[str] | None = None, run_engine: bool = True) -> Running:
-    """Everything, running, on a data directory whose lock is taken unless the caller hands it over."""
+def start(
+    settings: Settings, *, lock: IO[str] | None = None, run_engine: bool = True, stop: threading.Event | None = None
+) -> Running:
+    """Everything, running, on a data directory whose lock is taken unless the caller hands it over.
+
+    Raises waiting.Stopped when `stop` is set while it waits for the database.
+    """
     data_dir.prepare(settings)
-    if lock is None:
-        lock = live.take_lock(settings.data_dir, shared=not settings.embedded)
-        if lock is None:
-            raise Conflict(
-                f"Another engine holds the data directory `{settings.data_dir}`.",
-                code="data_dir_taken",
-                hint="Stop it, or give this one another INNOMINATUS_DATA_DIR.",
-            )
+    lock = lock or hold(settings)
     try:
-        return _assemble(settings, lock, run_engine=run_engine and settings.engine)
+        return _assemble(settings, lock, run_engine=run_engine and settings.engine, stop=stop)
     except BaseException:
         lock.close()
         raise
 
 
-def _assemble(settings: Settings, lock: IO[str], *, run_engine: bool) -> Running:
+def hold(settings: Settings) -> IO[str]:
+    """The lock of the data directory. Raises Conflict, which says where the one that has it is reached."""
+    lock = live.take_lock(settings.data_dir, shared=not settings.embedded)
+    if lock is not None:
+        return lock
+    found = live.find(settings.data_dir)
+    where = f" and serves {found.url} (process {found.pid})" if found else ""
+    raise Conflict(
+        f"innominatus runs already: another engine holds the data directory `{settings.data_dir}`{where}.",
+        code="data_dir_taken",
+        hint=f"{'Use it, or stop it' if found else 'Stop it'}; a second one needs its own --data-dir and --port.",
+    )
+
+
+def _assemble(settings: Settings, lock: IO[str], *, run_engine: bool, stop: threading.Event | None) -> Running:
     store = open_store(settings)
     try:
-        providers = activate_providers(store, settings)
+        providers = activate_providers(store, settings, stop=stop)
     except BaseException:
         store.close()
         raise

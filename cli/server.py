@@ -142,16 +142,33 @@ def prune(
     *,
     batch: Annotated[int, typer.Option(min=1, max=2000, help="Rows that one transaction looks at.")] = 500,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; remove nothing.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove old executions, logs, events and what else nobody needs; safe beside running engines.
 
     What is unfinished stays, and the newest execution of each resource and of each golden path.
+    It counts and asks first; with --yes it does neither.
     """
     from cli import pruning
+    from cli.plans import agree
 
-    found = pruning.prune(_settings(data_dir), older_than=older_than, batch=batch, dry_run=dry_run)
-    say(f"{'Would be removed' if dry_run else 'Removed'}:")
-    print_fields({f"  {name.replace('_', ' ')}": str(count) for name, count in found.items()})
+    settings, what = _settings(data_dir), pruning.plan(older_than=older_than, batch=batch)
+    if yes and not dry_run:
+        say(f"Removing what is {what.cut_off}.")
+    else:
+        counts = what.counts(settings)
+        say(f"Would be removed, {what.cut_off}:")
+        _print_counts(counts)
+        if dry_run or not any(counts.values()):
+            return
+        agree("Remove them for good?")
+    removed = what.remove(settings)
+    say("Removed:")
+    _print_counts(removed)
+
+
+def _print_counts(counts: dict[str, int]) -> None:
+    print_fields({f"  {name.replace('_', ' ')}": str(count) for name, count in counts.items()})
 
 
 @app.command()

@@ -29,8 +29,13 @@ def serve(settings: Settings, *, show_token: bool) -> None:
     check_reach(settings)
     logs.configure(form=settings.log_format, level=settings.log_level)
     data_dir.prepare(settings)
-    listener = listen(settings)
-    running = compose.start(settings)
+    lock = compose.hold(settings)  # before the port: whoever has both is told what it is, not to choose another port
+    try:
+        listener = listen(settings)
+    except InnominatusError:
+        lock.close()
+        raise
+    running = compose.start(settings, lock=lock)
     token = data_dir.api_token(settings)
     url = address(listener, settings.host)
     stop = _Stop()

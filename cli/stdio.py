@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from cli import data_dir, live, logs
 from cli.exits import TERMINATED, exit_code, tell
+from cli.session import note
 from engine.config import Settings
 from engine.domain.values import JsonObject
 from engine.errors import Conflict, InnominatusError
@@ -27,6 +28,7 @@ _BOOT_SECONDS = 10.0
 def run(settings: Settings, *, server: str | None, token: str | None) -> None:
     """Serve one client over stdio until it leaves. stdout carries nothing but the protocol."""
     logs.configure(form=settings.log_format, level=_at_least_warning(settings.log_level))
+    _tell_a_person()
     if server:
         _forward(server, token or settings.api_token.get_secret_value())
         return
@@ -39,6 +41,15 @@ def run(settings: Settings, *, server: str | None, token: str | None) -> None:
     _be_the_engine(settings, lock)
 
 
+def _tell_a_person() -> None:
+    """Whoever types the command sees nothing otherwise, and would take it for stuck."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        note(
+            "This speaks MCP with a client on stdin and stdout; Ctrl-C ends it. "
+            "`innominatus mcp config` prints what a client's configuration needs."
+        )
+
+
 def _at_least_warning(level: str) -> str:
     return "WARNING" if level.upper() in {"INFO", "NOTSET"} else level
 
@@ -47,6 +58,8 @@ def _forward(url: str, token: str) -> None:
     from mcp_server.forward import run_forwarder
 
     gc.enable()
+    # The thread that reads stdin cannot be woken, and there is nothing to put in order: Ctrl-C ends the process.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     base = url if "://" in url else f"http://{url}"
     run_forwarder(f"{base.rstrip('/')}/mcp", token)
 

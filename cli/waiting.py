@@ -1,5 +1,6 @@
 """A start waits for its servers: in a set of containers the database is often the last to be ready."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,11 +16,16 @@ _TELL_SECONDS = 5.0
 _PAUSE_SECONDS = 0.25
 
 
-def for_database(work: Callable[[], T], *, seconds: float) -> T:
+class Stopped(Exception):
+    """Somebody asked for the end while it was waited."""
+
+
+def for_database(work: Callable[[], T], *, seconds: float, stop: threading.Event | None = None) -> T:
     """The answer of `work`, which may be done several times.
 
-    Raises its Unavailable when the database does not answer in `seconds`, or refuses us.
+    Raises its Unavailable when the database does not answer in `seconds` or refuses us, Stopped once `stop` is set.
     """
+    stop = stop or threading.Event()
     deadline = time.monotonic() + seconds
     told = 0.0
     while True:
@@ -32,4 +38,5 @@ def for_database(work: Callable[[], T], *, seconds: float) -> T:
             if now - told > _TELL_SECONDS:
                 logger.warning("database.awaited", error=error.message, seconds_left=round(deadline - now))
                 told = now
-        time.sleep(_PAUSE_SECONDS)
+        if stop.wait(_PAUSE_SECONDS):
+            raise Stopped

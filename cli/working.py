@@ -9,7 +9,7 @@ from types import FrameType
 
 import structlog
 
-from cli import compose, logs, pulse
+from cli import compose, logs, pulse, waiting
 from engine.config import Settings
 from engine.errors import Invalid
 
@@ -32,7 +32,11 @@ def work(settings: Settings, *, processes: int, arguments: list[str]) -> None:
     if processes > 1:
         _Children(arguments, processes, stop, grace=settings.grace_seconds).run()
         return
-    running = compose.start(settings.model_copy(update={"engine": True}))
+    try:
+        running = compose.start(settings.model_copy(update={"engine": True}), stop=stop)
+    except waiting.Stopped:
+        logger.info("worker.stopped", meaning="it was still waiting for the database")
+        return
     engine = running.engine
     assert engine is not None
     logger.info("worker.started", threads=settings.threads, redis=bool(settings.redis_url))

@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_POSTGRESQL = "postgresql+psycopg"
+_NAMES_OF_POSTGRESQL = ("postgres", "postgresql", _POSTGRESQL)
 
 
 class Settings(BaseSettings):
@@ -17,7 +21,11 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path("innominatus"),
         description="Where embedded mode keeps its database, keys, token, workspaces and the local providers' servers.",
     )
-    database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the data directory.")
+    database_url: str = Field(
+        default="",
+        description="The PostgreSQL that holds the state: `postgresql://user:password@host/database` (`postgres://` "
+        "and `postgresql+psycopg://` mean the same); empty means SQLite in the data directory.",
+    )
     redis_url: str = Field(
         default="",
         description="Redis that carries wake-ups and hints between processes on PostgreSQL (`redis://` or `rediss://`)"
@@ -78,6 +86,18 @@ class Settings(BaseSettings):
         default="auto", pattern="^(auto|json|console)$", description="Log format: auto|json|console."
     )
     log_level: str = Field(default="INFO", description="Log level.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _with_our_driver(cls, url: str) -> str:
+        """Every name of PostgreSQL means the one driver there is. Only the scheme is told: a URL holds a password."""
+        scheme, separator, rest = url.strip().partition("://")
+        if separator and scheme.lower() in _NAMES_OF_POSTGRESQL:
+            return f"{_POSTGRESQL}://{rest}"
+        if not url.strip():
+            return ""
+        what = f"`{scheme}://`" if separator else "this"
+        raise PydanticCustomError("database_url", "{what} is no URL of a PostgreSQL", {"what": what})
 
     @property
     def embedded(self) -> bool:

@@ -52,16 +52,17 @@ def _copy(engine: Engine, draft: Path) -> None:
         connection.close()
 
 
-def make_fit(file: Path, sealer: Sealer) -> None:
-    """Check a copy, bring it to this version and leave out numbers that may have been used since it was made.
+def make_fit(file: Path, sealer: Sealer, *, given: Path) -> None:
+    """Check a copy of what was `given`, bring it to this version and leave out numbers that may have been used since.
 
     Raises Invalid when it is no database of ours, Unavailable when it is sealed with another key, Conflict when a newer
     version made it.
     """
     engine = open_engine(f"sqlite:///{file}", pool_size=1)
     try:
-        if _fault(engine) or schema.current(engine) is None:
-            raise _not_ours(file)
+        found = None if _fault(engine) else schema.current(engine)
+        if found is None or not schema.known(found):
+            raise _not_ours(given) if found is None else _newer(given, found)
         schema.upgrade(engine)
         with Store(engine, sealer).begin() as tx:
             facts.check_key(tx)
@@ -85,7 +86,15 @@ def _fault(engine: Engine) -> bool:
 
 def _not_ours(file: Path) -> Invalid:
     return Invalid(
-        f"`{file.name}` is not a whole database of innominatus.",
+        f"`{file}` is not a whole database of innominatus.",
         code="invalid_backup",
         hint="Name a file that `innominatus backup` has written.",
+    )
+
+
+def _newer(file: Path, version: str) -> Conflict:
+    return Conflict(
+        f"`{file}` is at version {version}, which this innominatus (up to {schema.HEAD}) does not know.",
+        code="schema_newer",
+        hint="Restore it with the innominatus that wrote it or a newer one.",
     )

@@ -16,10 +16,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.domain.values import ExecutionId
+from engine.errors import Invalid
 from engine.store.away import InOurWords, Moment
 from engine.store.hints import EVENTS, Hints, Topic, of_application, of_execution
 from engine.store.sealing import Sealer
@@ -156,8 +157,12 @@ _FRESH_SECONDS = 1.0
 
 
 def open_engine(url: str, *, pool_size: int = 20, by_keys: bool = False) -> Engine:
-    """An SQLAlchemy engine on either database."""
-    parsed = sa.make_url(url)
+    """An SQLAlchemy engine on either database. Raises Invalid for a URL that cannot be read."""
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError) as error:
+        hint = "Write postgresql://user:password@host/database, and percent-encode what passwords hold."
+        raise Invalid("INNOMINATUS_DATABASE_URL cannot be read as a URL.", code="invalid_setting", hint=hint) from error
     if parsed.get_backend_name() == "sqlite":
         engine = sa.create_engine(parsed, pool_size=pool_size, max_overflow=20, connect_args={"timeout": 30})
         _prepare_sqlite(engine)

@@ -96,7 +96,7 @@ def _migrate(
     try:
         with _alembic, in_words(engine), engine.connect() as connection, exclusively(connection):
             found = _read(connection)
-            if found is not None and not _known(found):
+            if found is not None and not known(found):
                 raise _mismatch(engine, found)
             if prepare:
                 prepare(connection)
@@ -124,7 +124,8 @@ def _read(connection: Connection) -> str | None:
     return connection.execute(sa.select(_VERSIONS.c.version_num)).scalar()
 
 
-def _known(version: str) -> bool:
+def known(version: str) -> bool:
+    """Whether a version of the tables is this code's or an older one's."""
     return version.isdecimal() and len(version) == len(HEAD) and version <= HEAD
 
 
@@ -148,7 +149,7 @@ def _mismatch(engine: Engine, found: str | None) -> Unavailable | Conflict:
             hint="Run `innominatus migrate`.",
             details=details,
         )
-    if _known(found):
+    if known(found):
         return Unavailable(
             f"The tables of {name} are at version {found}; this innominatus needs {HEAD}.",
             code="schema_outdated",

@@ -71,6 +71,7 @@ def test_a_backup_taken_under_load_is_whole_and_stands_where_it_was_taken(
     )
     again.stop()
     (kept,) = [found for found in platform.data_dir.glob("innominatus.db.replaced-*") if found.suffix != ".db"][:1]
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert ("after",) in rows(kept, "select name from applications")
 
 
@@ -120,7 +121,9 @@ def test_what_is_no_backup_leaves_everything_as_it_was(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     for file, code in ((broken, 2), (foreign, 2), (newer, 4), (tmp_path / "absent", 3)):
-        assert innominatus("restore", str(file), "--yes", *data).code == code, file
+        refused = innominatus("restore", str(file), "--yes", *data)
+        assert (refused.code, ".restoring" in refused.err) == (code, False), file
+        assert f"`{file}`" in refused.err, "the file that was given is named"
         assert database.read_bytes() == before
         assert {found.name for found in database.parent.iterdir()} <= {
             "innominatus.db", "innominatus.db-wal", "innominatus.db-shm", "secret.key", "engine.lock",

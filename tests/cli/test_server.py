@@ -4,11 +4,15 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from cli import ctl, live, server
 from tests.support.platforms import until
-from tests.support.served import Done, Served, call, run, start
+from tests.support.served import Done, Served, call, clean_environment, run, start
 from tests.support.stdio_client import Client
 
 
@@ -43,9 +47,12 @@ def test_every_transition_is_one_line_of_the_log(served: Served) -> None:
     assert not [line for line in lines if line["level"] in {"error", "critical"}]
 
 
-def test_a_taken_data_directory_is_refused_in_words(served: Served) -> None:
-    done = started("--port", "0", "--data-dir", str(served.data_dir))
-    assert (done.code, "Another engine holds" in done.err) == (4, True)
+@pytest.mark.parametrize("same_port", [True, False])
+def test_a_second_start_is_told_that_and_where_the_first_one_runs(served: Served, *, same_port: bool) -> None:
+    port = served.url.rpartition(":")[2] if same_port else "0"
+    done = started("--port", port, "--data-dir", str(served.data_dir))
+    assert (done.code, "runs already" in done.err, served.url in done.err) == (4, True, True)
+    assert str(served.data_dir) in done.err
     assert live.find(served.data_dir) is not None
 
 
@@ -165,6 +172,36 @@ def test_mcp_reaches_a_named_server(served: Served, tmp_path: Path) -> None:
     assert client.tools() == 10
     client.leave()
     assert not (tmp_path / "token").exists()
+
+
+@pytest.mark.parametrize("forwards", [False, True])
+def test_mcp_typed_at_a_terminal_says_what_it_waits_for_and_ends_with_ctrl_c(
+    served: Served, tmp_path: Path, *, forwards: bool
+) -> None:
+    data_dir = served.data_dir if forwards else tmp_path / "data"
+    keyboard, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.server", "mcp", "--data-dir", str(data_dir)],
+        env=clean_environment(),
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        told = process.stderr.readline()
+        os.write(keyboard, b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')  # answered once it serves
+        assert "jsonrpc" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(keyboard)
+        os.close(terminal)
+    assert ("Ctrl-C" in told, "`innominatus mcp config`" in told) == (True, True)
 
 
 def test_mcp_config_is_json_that_starts_this_program(tmp_path: Path) -> None:

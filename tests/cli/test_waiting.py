@@ -2,6 +2,8 @@
 
 import base64
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from cli import compose, waiting
+from cli import compose, server, waiting
 from engine.config import Settings
 from engine.errors import Unavailable
 from engine.store import bundles, database, facts, schema
 from engine.store.database import Transaction
 from engine.store.sealing import Sealer
+from tests.support.platforms import until
 from tests.support.postgres import PostgresServer
-from tests.support.served import Done, run
+from tests.support.served import Done, call, clean_environment, run
 
 KEY = base64.urlsafe_b64encode(os.urandom(32)).decode()
 
@@ -81,6 +84,52 @@ def test_a_worker_without_its_database_says_so(tmp_path: Path) -> None:
     assert "127.0.0.1" in done.err
     assert "secret-word" not in done.err + done.out
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_worker_that_waits_for_its_database_ends_when_it_is_told_to(processes: int, tmp_path: Path) -> None:
+    env = clean_environment(
+        INNOMINATUS_DATABASE_URL="postgresql://me@127.0.0.1:1/none",
+        INNOMINATUS_SECRET_KEY=KEY,
+        INNOMINATUS_WAIT_SECONDS="3600",
+        INNOMINATUS_GRACE_SECONDS="0",
+        INNOMINATUS_LOG_FORMAT="json",
+    )
+    command = [sys.executable, "-m", "cli.server", "worker", "--processes", str(processes)]
+    log = tmp_path / "worker.log"
+    with log.open("wb") as told:
+        process = subprocess.Popen([*command, "--data-dir", str(tmp_path / "data")], env=env, stderr=told)
+    try:
+        until(lambda: log.read_text().count('"database.awaited"') == processes, seconds=60, told=log.read_text)
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+    assert log.read_text().count('"worker.stopped"') == processes, "nobody had to be killed"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_name_of_postgresql_reaches_it(scheme: str, postgres_database: str, tmp_path: Path) -> None:
+    url = postgres_database.replace("postgresql+psycopg", scheme)
+    done = call(server.main, "migrate", "--data-dir", str(tmp_path), env={"INNOMINATUS_DATABASE_URL": url})
+    assert (done.code, "up to date" in done.out) == (0, True), done.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:secret-word@host/x",
+        "sqlite:///secret-word.db",
+        "postgresql+psycopg2://me:secret-word@host/x",
+        "me:secret-word@host/x",
+        "postgresql://me:secret-word@host:port/x",
+    ],
+)
+def test_a_url_of_nothing_we_can_use_is_refused_with_the_form_of_one(url: str, tmp_path: Path) -> None:
+    done = call(server.main, "migrate", "--data-dir", str(tmp_path), env={"INNOMINATUS_DATABASE_URL": url})
+    assert (done.code, "secret-word" in done.err) == (2, False)
+    assert "INNOMINATUS_DATABASE_URL" in done.err
+    assert "postgresql://user:password@host/database" in done.err
 
 
 def test_a_wrong_password_is_not_waited_for(postgres_server: PostgresServer, tmp_path: Path) -> None:

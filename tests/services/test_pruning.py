@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.services.conftest import ME, Build, House
 from tests.support import team
 from tests.support.platforms import until
 from tests.support.score import score
-from tests.support.served import call
+from tests.support.served import Done, call
 
 DAY = 86_400.0
 KEPT = 90 * DAY
@@ -264,29 +264,61 @@ def test_a_little_at_a_time_comes_to_the_same_and_then_rests(build: Build) -> No
     assert len(ids(house)) == 1
 
 
-def test_the_command_prints_what_went_beside_a_running_platform(build: Build) -> None:
-    house = build()
-    for name in ("a", "b"):
-        run(house, "hello", name=name)
-    age(house.platform)
+def command(house: House, *args: str, typed: str | None = None) -> Done:
+    """`innominatus prune` beside the running house."""
     settings = house.settings
     env = {
         "INNOMINATUS_DATABASE_URL": settings.database_url,
         "INNOMINATUS_SECRET_KEY": settings.secret_key.get_secret_value(),
         "INNOMINATUS_DATA_DIR": str(settings.data_dir),
     }
-    trial = call(server.main, "prune", "--older-than", "90d", "--dry-run", env=env)
-    assert (trial.code, trial.out.splitlines()[0]) == (0, "Would be removed:")
+    return call(server.main, "prune", *args, env=env, typed=typed)
+
+
+ONE_GOES = "  executions            1"
+
+
+def test_the_command_prints_what_went_beside_a_running_platform(build: Build) -> None:
+    house = build()
+    for name in ("a", "b"):
+        run(house, "hello", name=name)
+    age(house.platform)
+    cut_off = f"older than {datetime.now(UTC) - timedelta(days=90):%Y-%m-%d} "
+    trial = command(house, "--older-than", "90d", "--dry-run")
+    assert (trial.code, trial.out.splitlines()[1]) == (0, ONE_GOES)
+    assert trial.out.startswith(f"Would be removed, {cut_off}")
     assert len(ids(house)) == 2
-    done = call(server.main, "prune", "--older-than", "90d", "--batch", "5", env=env)
+    done = command(house, "--older-than", "90d", "--batch", "5", "--yes")
     assert done.code == 0, done.err
-    assert done.out.splitlines()[:2] == ["Removed:", "  executions            1"]
+    assert done.out.startswith(f"Removing what is {cut_off}")
+    assert done.out.splitlines()[1:3] == ["Removed:", ONE_GOES]
     assert len(ids(house)) == 1
-    wrong = call(server.main, "prune", "--older-than", "soon", env=env)
-    assert (wrong.code, "90d" in wrong.err) == (2, True)
+
+
+def test_a_person_is_shown_what_would_go_and_asked_before_it_does(build: Build) -> None:
+    house = build()
+    for name in ("a", "b"):
+        run(house, "hello", name=name)
+    age(house.platform)
+    silent = command(house, "--older-than", "90d")
+    assert (silent.code, "--yes" in silent.err, len(ids(house))) == (2, True, 2)
+    refused = command(house, "--older-than", "90d", typed="n\n")
+    assert (refused.code, len(ids(house))) == (1, 2)
+    assert refused.out.startswith("Would be removed, older than 20")
+    assert ONE_GOES in refused.out
+    agreed = command(house, "--older-than", "90d", typed="y\n")
+    assert (agreed.code, agreed.out.count(ONE_GOES), len(ids(house))) == (0, 2, 1)
+    nothing = command(house, "--older-than", "90d")
+    assert (nothing.code, nothing.err) == (0, ""), "there is nothing to ask about"
+
+
+@pytest.mark.parametrize(("given", "hint"), [("90", "`90d`"), (" 1.5 ", "`1.5d`"), ("soon", "90d"), ("-1d", "90d")])
+def test_an_age_without_a_unit_is_refused_and_not_taken_for_seconds(given: str, hint: str, tmp_path: Path) -> None:
+    done = call(server.main, "prune", f"--older-than={given}", "--yes", "--data-dir", str(tmp_path))
+    assert (done.code, hint in done.err) == (2, True)
 
 
 def test_where_there_is_no_database_none_is_made(tmp_path: Path) -> None:
-    done = call(server.main, "prune", "--older-than", "90d", "--data-dir", str(tmp_path))
+    done = call(server.main, "prune", "--older-than", "90d", "--yes", "--data-dir", str(tmp_path))
     assert done.code == 5
     assert list(tmp_path.iterdir()) == []

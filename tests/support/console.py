@@ -62,7 +62,7 @@ class Terminal:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("INNOMINATUS_", "IDP_API"))}
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         ours = {"INNOMINATUS_DATA_DIR": str(self.folder / "data"), "INNOMINATUS_PORT": self.port, "PATH": programs}
-        self.environment = {**kept, **ours, "INNOMINATUS_LOG_FORMAT": "json"}
+        self.environment = {**kept, **ours, "INNOMINATUS_LOG_FORMAT": "json", "HOME": str(self.folder)}
 
     def run(self, block: str) -> list[str]:
         """Run a block in one shell; the answer is where the page is wrong."""

@@ -132,14 +132,27 @@ def run(module: str, *args: str, env: dict[str, str] | None = None, stdin: str =
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def call(main: Callable[[], None], *args: str, env: dict[str, str] | None = None, stdin: str = "") -> Done:
-    """A command line in this process: the same program without the start of an interpreter each time."""
+class _Typed(io.TextIOWrapper):
+    """What a person at a terminal types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def call(
+    main: Callable[[], None], *args: str, env: dict[str, str] | None = None, stdin: str = "", typed: str | None = None
+) -> Done:
+    """A command line in this process: the same program without the start of an interpreter each time.
+
+    `typed` makes stdin a terminal at which a person types that.
+    """
     out, err = io.StringIO(), io.StringIO()
-    before, argv, typed = dict(os.environ), sys.argv, sys.stdin
+    before, argv, own = dict(os.environ), sys.argv, sys.stdin
     environment = clean_environment(**(env or {}))
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv, sys.stdin = ["program", *args], io.TextIOWrapper(io.BytesIO(stdin.encode()))
+    given = io.BytesIO((stdin if typed is None else typed).encode())
+    sys.argv, sys.stdin = ["program", *args], io.TextIOWrapper(given) if typed is None else _Typed(given)
     code = 0
     try:
         with redirect_stdout(out), redirect_stderr(err):
@@ -147,7 +160,7 @@ def call(main: Callable[[], None], *args: str, env: dict[str, str] | None = None
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     finally:
-        sys.argv, sys.stdin = argv, typed
+        sys.argv, sys.stdin = argv, own
         os.environ.clear()
         os.environ.update(before)
     return Done(code, out.getvalue(), err.getvalue())
