@@ -97,12 +97,17 @@ class Claimer:
                 if self._closed or not self._hope or free <= 0:
                     return None
                 self._hope = False
+                self._booked += free
                 busy = list(self._held)
-            fresh = self._safely(lambda tx: self._claimed(tx, free, busy))
-        with self._lock:
-            self._hope |= len(fresh) == free
-            self._keep(fresh)
-            # closed meanwhile: the next `close` gives them back
+            fresh: list[Held] = []
+            try:
+                fresh = self._safely(lambda tx: self._claimed(tx, free, busy))
+            finally:
+                with self._lock:
+                    self._booked -= free
+                    self._hope |= len(fresh) == free
+                    self._keep(fresh)
+        with self._lock:  # closed meanwhile: the next `close` gives them back
             return self._take() if self._waiting and not self._closed else None
 
     def next_to_end(self) -> list[Held]:
