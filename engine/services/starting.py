@@ -19,8 +19,7 @@ def begun(platform: Platform, work: Callable[[Transaction], T]) -> T:
 
         def attempt(tx: Transaction) -> T:
             answer = work(tx)
-            if tx.readied:
-                claim(tx)
+            claim(tx)  # also where nothing is ready: what an undone attempt claimed is let go
             return answer
 
         return transacted(platform.store.by_keys, attempt)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from sqlalchemy import event
 from engine.domain.values import ExecutionId
 from engine.runtime.claimer import Claimer
 from engine.services import claiming, executions
+from engine.services.starting import begun
+from engine.store.away import DatabaseBusy
 from engine.store.database import Store, Transaction
 from engine.store.executions import NewExecution, counts, queue
 from tests.support.platforms import ME, PATIENCE, House, build_platform, running_platform, until
@@ -199,3 +202,35 @@ def test_threads_that_a_look_for_work_is_about_to_fill_are_not_given_to_requests
         assert looking.result(PATIENCE) is not None
     with store.read() as tx:
         assert counts(tx) == {"running": 1, "pending": 1}
+
+
+class Booked:
+    """The signals of an engine that only claims."""
+
+    def __init__(self, claimer: Claimer) -> None:
+        self.beginning = claimer.booking
+
+    def nudge(self) -> None: ...
+
+    def cancel(self, execution_id: ExecutionId, attempt: int | None = None) -> None: ...
+
+
+def test_what_an_attempt_claimed_that_was_undone_is_nobodys(store: Store, provider: Path, tmp_path: Path) -> None:
+    house = build_platform(store, tmp_path, [provider])
+    claimer = Claimer(store.by_keys, worker="me", threads=4, cap=10, lease=30.0)
+    new = NewExecution("team", "digest", "path", "app", "user:me")
+    attempts: list[int] = []
+
+    def work(tx: Transaction) -> None:
+        """Somebody else was first: the second attempt finds nothing left to do."""
+        attempts.append(1)
+        if len(attempts) == 1:
+            queue(tx, [new])
+            tx.before_commit.append(others_are_in_the_way)
+
+    def others_are_in_the_way() -> None:
+        raise DatabaseBusy(Exception("deadlock detected"))
+
+    begun(replace(house.platform, signals=Booked(claimer)), work)
+    assert len(attempts) == 2
+    assert claimer.held() == []
