@@ -65,7 +65,7 @@ class Workshop:
     warden: WardenClient
     base_environment: Mapping[str, str]
     provider_data: Path
-    lease_left: Callable[[ExecutionId], float]
+    program_deadline: Callable[[ExecutionId], float]
     step_timeout: float
     log_bytes: int
     output_bytes: int
@@ -183,7 +183,7 @@ def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
         masker=attempt.masker,
         live_log=attempt.log,
         warden=workshop.warden,
-        lease_left=lambda: workshop.lease_left(attempt.execution.id),
+        program_deadline=lambda: workshop.program_deadline(attempt.execution.id),
         open_workspace=lambda: workshop.workspaces.open(attempt.execution, attempt.position, attempt.artifacts),
         open_bundle=attempt.bundle,
         provider_data=lambda: workshop.provider_data / attempt.execution.provider,

@@ -77,7 +77,7 @@ class RunningStep:
     masker: Masker
     live_log: LiveLog
     warden: WardenClient
-    lease_left: Callable[[], float]
+    program_deadline: Callable[[], float]
     """Seconds until another worker may take the execution over, as far as this process knows."""
     open_workspace: Callable[[], Path]
     open_bundle: Callable[[], Path]
@@ -169,7 +169,7 @@ class RunningStep:
 
     def _register(self, pgid: int) -> AbstractContextManager[object]:
         lapsed = lambda: self.cancel.set(StopReason.LEASE_LOST)  # noqa: E731 - one line
-        return self.warden.guard(pgid, self.execution_id, self.lease_left(), lapsed=lapsed)
+        return self.warden.guard(pgid, self.execution_id, self.program_deadline(), lapsed=lapsed)
 
 
 _MOST_IN_ENVIRONMENT = 100_000

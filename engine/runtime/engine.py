@@ -98,7 +98,7 @@ class Engine:
             warden=self._warden,
             base_environment=base_environment,
             provider_data=places.provider_data,
-            lease_left=self._heartbeat.lease_left,
+            program_deadline=self._heartbeat.deadline,
             step_timeout=settings.step_timeout_seconds,
             log_bytes=settings.step_log_bytes,
             output_bytes=settings.step_output_bytes,

@@ -1,7 +1,8 @@
 """Keeps the leases of everything this process runs, with one statement per beat."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from engine.domain.values import ExecutionId
 from engine.runtime.cancellation import StopReason
@@ -10,12 +11,18 @@ from engine.runtime.warden_client import WardenClient
 from engine.store import claims
 from engine.store.database import Store
 
+_MARGIN: Final = 1.0
+"""Seconds before the end of a lease at which the warden begins to end programs: its grace, and time to get to it."""
+
 
 class Heartbeat:
     """`beat` extends all leases, learns of cancellations, and stops what is no longer ours.
 
     When the database is away for longer than a lease, runs are stopped: another worker may have taken them by then.
     An engine that is `alone` on its database goes on with them.
+
+    Programs get less than the lease: the last part of it is for the warden, so that they are gone, also those that
+    ignore SIGTERM, before another worker may begin the same.
     """
 
     def __init__(
@@ -34,21 +41,23 @@ class Heartbeat:
         self._warden = warden
         self._worker = worker
         self._lease = lease
+        self._program_time = lease - min(_MARGIN, lease / 4)
         self._alone = alone
         self._clock = clock
         self._confirmed = clock()
+        self._renewed: Mapping[ExecutionId, float] = {}
 
-    def lease_left(self, execution_id: ExecutionId) -> float:
-        """Seconds for which this process is sure of a lease: since the last beat, or the claim if that is later."""
-        since = max(self._confirmed, self._claimer.claimed_at(execution_id))
-        return max(0.0, since + self._lease - self._clock())
+    def deadline(self, execution_id: ExecutionId) -> float:
+        """Until when a program of the execution may run: from its last beat, or from the claim if that is later."""
+        renewed = self._renewed.get(execution_id, 0.0)
+        return max(renewed, self._claimer.claimed_at(execution_id)) + self._program_time
 
     def beat(self) -> None:
         before = self._clock()
         held = self._claimer.held()
         if not held:
             self._confirmed = self._clock()
-            self._warden.extend((), self._lease)  # a warden that died is replaced before the next step needs it
+            self._warden.extend((), before)  # a warden that died is replaced before the next step needs it
             return
         try:
             with self._store.begin() as tx:
@@ -61,7 +70,7 @@ class Heartbeat:
         except Exception:
             if self._alone:
                 self._confirmed = before
-                self._warden.extend([item.claim.execution.id for item in held], self._lease)
+                self._renew([item.claim.execution.id for item in held], before)
             elif self._clock() - self._confirmed > self._lease:
                 for item in held:
                     item.token.set(StopReason.LEASE_LOST)
@@ -69,10 +78,14 @@ class Heartbeat:
             raise
         self._confirmed = before
         self._claimer.database_answered()
-        # The lease began when the database wrote it, not when its answer came.
-        self._warden.extend(ours, before + self._lease - self._clock())
+        self._renew(ours, before)
         for item in held:
             self._judge(item, ours)
+
+    def _renew(self, executions: Iterable[ExecutionId], before: float) -> None:
+        """Their leases began when the database wrote them, `before` or later, not when its answer came."""
+        self._renewed = dict.fromkeys(executions, before)
+        self._warden.extend(self._renewed, before + self._program_time)
 
     def _judge(self, held: Held, ours: Mapping[ExecutionId, bool]) -> None:
         execution_id = held.claim.execution.id

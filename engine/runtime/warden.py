@@ -3,13 +3,14 @@
 Runs alone as `python -I -S warden.py`: standard library only, nothing of ours, so that it starts fast and stays small.
 It reads lines from its standard input:
 
-    add <pgid> <born> <execution> <seconds>    watch a group; `born` tells its leader from a later process
-    extend <seconds> <execution> ...           the lease of these executions holds this long from now
-    remove <pgid>                              the step has ended
-    drop <execution>                           kill the execution's groups now
+    add <pgid> <born> <execution> <deadline>    watch a group; `born` tells its leader from a later process
+    extend <deadline> <execution> ...           these executions may go on until then
+    remove <pgid>                               the step has ended
+    drop <execution>                            kill the execution's groups now
 
-The end of its input means that the engine is gone: it kills every group and leaves. Lease times run on its own
-monotonic clock, so a stopped engine cannot stretch them.
+The end of its input means that the engine is gone: it kills every group and leaves. A deadline is a moment of the
+machine's monotonic clock, which all its processes share: a line that an engine, stopped meanwhile, says too late
+gives nobody more time.
 """
 
 import os
@@ -44,13 +45,13 @@ class Watch:
         word, *rest = line.split() or [""]
         try:
             if word == "add":
-                pgid, born, execution, seconds = rest
+                pgid, born, execution, deadline = rest
                 if int(pgid) > 1:
-                    self.groups[int(pgid)] = Group(int(pgid), born, execution, now + float(seconds))
+                    self.groups[int(pgid)] = Group(int(pgid), born, execution, float(deadline))
             elif word == "remove":
                 self.groups.pop(int(rest[0]), None)
             elif word == "extend":
-                self._extend(set(rest[1:]), now + float(rest[0]))
+                self._extend(set(rest[1:]), float(rest[0]))
             elif word == "drop":
                 self._end([group for group in self.groups.values() if group.execution == rest[0]], now)
         except (ValueError, IndexError):

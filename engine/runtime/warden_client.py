@@ -68,23 +68,28 @@ class WardenClient:
 
     @contextmanager
     def guard(
-        self, pgid: int, execution: ExecutionId, lease_seconds: float, *, lapsed: Callable[[], None] = lambda: None
+        self, pgid: int, execution: ExecutionId, deadline: float, *, lapsed: Callable[[], None] = lambda: None
     ) -> Generator[None]:
-        """Watch a process group while the block runs: it is killed when the engine dies or the lease is not extended.
+        """Watch a process group while the block runs: it is killed when the engine dies, or at the deadline.
 
-        `lapsed` is called at the end of the block when the lease was not: how the program ended says nothing then.
+        `deadline` is a `time.monotonic()`; `extend` moves it. `lapsed` is called when it has passed: before the block,
+        which must then begin nothing, or after it, when how the program ended says nothing. What begins in the block
+        is watched already, so an engine that is stopped on the way in begins nothing that outlives the deadline.
         Raises Unavailable when no warden can be started: then nothing may run.
         """
         with self._lock:
             if self._stopped:
                 raise Unavailable("The engine is stopping: no program is started any more.", code="engine_stopping")
-            entry = _Guarded(warden.born(pgid), execution, time.monotonic() + lease_seconds)
+            entry = _Guarded(warden.born(pgid), execution, deadline)
             self._guarded[pgid] = entry
             try:
-                self._tell([_add(pgid, entry, lease_seconds)])
+                self._tell([_add(pgid, entry)])
             except BaseException:
                 del self._guarded[pgid]
                 raise
+            entry.look()
+        if entry.lapsed:
+            lapsed()
         try:
             yield
         finally:
@@ -96,17 +101,17 @@ class WardenClient:
             if entry.lapsed:
                 lapsed()
 
-    def extend(self, executions: Iterable[ExecutionId], seconds: float) -> None:
-        """The leases of these executions hold for `seconds` from now."""
+    def extend(self, executions: Iterable[ExecutionId], deadline: float) -> None:
+        """What these executions run may go on until `deadline`, a `time.monotonic()`."""
         wanted = set(executions)
         with self._lock:
             held = {entry.execution for entry in self._guarded.values()} & wanted
             for entry in self._guarded.values():
                 if entry.execution in wanted:
                     entry.look()
-                    entry.deadline = time.monotonic() + seconds
+                    entry.deadline = deadline
             if held:
-                self._tell(_extends(sorted(held), seconds))
+                self._tell(_extends(sorted(held), deadline))
             elif not self._stopped and not self._alive():
                 self._spawn()
 
@@ -156,9 +161,8 @@ class WardenClient:
         assert process.stdin is not None
         os.set_blocking(process.stdin.fileno(), False)
         self._process = process
-        now = time.monotonic()
         for pgid, entry in self._guarded.items():
-            self._write(_add(pgid, entry, entry.deadline - now))
+            self._write(_add(pgid, entry))
 
     def _write(self, line: str) -> bool:
         assert self._process is not None
@@ -187,17 +191,17 @@ def _discard(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _add(pgid: int, entry: _Guarded, seconds: float) -> str:
-    return f"add {pgid} {entry.born or '-'} {entry.execution} {seconds:.3f}"
+def _add(pgid: int, entry: _Guarded) -> str:
+    return f"add {pgid} {entry.born or '-'} {entry.execution} {entry.deadline:.3f}"
 
 
-def _extends(executions: list[ExecutionId], seconds: float) -> list[str]:
+def _extends(executions: list[ExecutionId], deadline: float) -> list[str]:
     """The executions in as few lines as fit."""
     lines: list[str] = []
     line = ""
     for execution in executions:
         if not line or len(line) > _LINE_BYTES:
-            line = f"extend {seconds:.3f}"
+            line = f"extend {deadline:.3f}"
             lines.append(line)
         line += f" {execution}"
         lines[-1] = line

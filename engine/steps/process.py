@@ -57,7 +57,6 @@ def run(  # noqa: PLR0913 - the whole contract of a process in one call, all by 
     try:
         with register(child.pid):
             try:
-                pump.open_gate()
                 _follow(pump, argv[0], deadline, cancel)
                 pump.end_leftovers()
             except BaseException:
@@ -77,6 +76,9 @@ def run(  # noqa: PLR0913 - the whole contract of a process in one call, all by 
 
 
 def _follow(pump: "_Pump", name: str, deadline: float, cancel: CancelToken) -> None:
+    if cancel.cancelled:  # also by `register`, when the group may not begin any more
+        raise StepCancelled
+    pump.open_gate()
     pause = 0.0005
     while not pump.exited():
         if time.monotonic() >= deadline:

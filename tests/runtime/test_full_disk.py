@@ -122,12 +122,12 @@ def test_one_engine_of_several_writes_what_was_done_and_goes_on_once_its_lease_i
 def test_a_step_that_is_ended_because_its_lease_ran_out_is_interrupted_and_has_not_failed(
     disk: Disk, provider: Path, tmp_path: Path
 ) -> None:
-    # The engine beats every second: half a second after the warden has ended the program.
+    # The engine beats every second: at the third beat without an answer the warden has ended the program already.
     several = {"database_url": "postgresql://others.work.on.it/too", "lease_seconds": 3.5}
     with running_platform(disk.store, tmp_path, [provider], **several) as house:
         execution_id = begun(house, "again", tmp_path)
         with disk.full():
-            refusals(disk, "heartbeat", 3)
+            refusals(disk, "heartbeat", 2)
             refusals(disk, "runs")  # the program is gone: its end cannot be told, and nobody can take it over
         (tmp_path / "go").touch()
         done = house.ended(execution_id)

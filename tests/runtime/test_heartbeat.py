@@ -29,21 +29,21 @@ def test_a_fresh_claim_has_its_whole_lease_though_the_last_beat_is_long_ago(stor
         (execution_id,) = executions.queue(tx, [NEW])
     held = claimer.next()
     assert held is not None
-    assert 20 < heartbeat.lease_left(execution_id) <= 30
+    assert 20 < heartbeat.deadline(execution_id) - time.monotonic() <= 29
 
 
 class Told(WardenClient):
-    """A warden that only remembers for how long what runs may go on."""
+    """A warden that only remembers until when what runs may go on."""
 
-    seconds = 0.0
+    until = 0.0
     dropped: tuple[ExecutionId, ...] = ()
 
     def drop(self, execution: ExecutionId) -> None:
         self.dropped += (execution,)
 
-    def extend(self, executions: Iterable[ExecutionId], seconds: float) -> None:
+    def extend(self, executions: Iterable[ExecutionId], deadline: float) -> None:
         if list(executions):
-            self.seconds = seconds
+            self.until = deadline
 
 
 def test_a_beat_that_took_its_time_gives_the_warden_no_more_than_the_lease_that_is_left(store: Store) -> None:
@@ -54,8 +54,9 @@ def test_a_beat_that_took_its_time_gives_the_warden_no_more_than_the_lease_that_
     with store.begin() as tx:
         executions.queue(tx, [NEW])
     assert claimer.next() is not None
+    begun = next(ticks) + 4
     heartbeat.beat()
-    assert warden.seconds == 26
+    assert warden.until == begun + 29
 
 
 def orphan(store: Store) -> None:
@@ -105,6 +106,21 @@ class Meanwhile(Store):
         self._happens()
         with self._plain.begin() as tx:
             yield tx
+
+
+def test_a_beat_that_came_while_a_claim_was_under_way_gives_it_no_time(store: Store) -> None:
+    beats: list[Callable[[], object]] = []
+    ticks: Iterator[float] = itertools.count(time.monotonic(), step=4)
+    clock = lambda: next(ticks)  # noqa: E731 - whoever looks finds four seconds gone
+    claiming = Claimer(
+        Meanwhile(store, lambda: [beat() for beat in beats]), worker="me", threads=2, cap=10, lease=30, clock=clock
+    )
+    heartbeat = Heartbeat(store, claiming, Told(), worker="me", lease=30, clock=clock)
+    beats.append(heartbeat.beat)
+    with store.begin() as tx:
+        (execution_id,) = executions.queue(tx, [NEW])
+    assert claiming.next() is not None
+    assert heartbeat.deadline(execution_id) == claiming.claimed_at(execution_id) + 29
 
 
 def ends(store: Store, execution_id: ExecutionId) -> None:

@@ -17,7 +17,7 @@ from engine.runtime.warden_client import WardenClient
 ONE, TWO = ExecutionId(1), ExecutionId(2)
 
 ENGINE = """
-import contextlib, os, sys, threading, time
+import contextlib, os, signal, sys, threading, time
 from pathlib import Path
 from engine.domain.values import ExecutionId
 from engine.runtime.warden_client import WardenClient
@@ -40,12 +40,27 @@ def die(pgid):
 
 client = WardenClient()
 client.start()
-lease = float(sys.argv[2])
+token = Token()
+how, lease = sys.argv[2], float(sys.argv[3])
+
+@contextlib.contextmanager
+def guard(pgid):
+    deadline = time.monotonic() + lease
+    if how == "stopped":
+        print(pgid, flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+    with client.guard(pgid, ExecutionId(1), deadline, lapsed=lambda: setattr(token, "cancelled", True)):
+        yield
+
 process.run(
     ["sh", "-c", sys.argv[1]], env={"PATH": "/usr/bin:/bin"}, cwd=Path("/"), deadline=time.monotonic() + 60,
-    cancel=Token(), on_line=say, register=die if lease < 0 else lambda pgid: client.guard(pgid, ExecutionId(1), lease),
+    cancel=token, on_line=say, register=die if how == "dies" else guard,
 )
 """
+
+
+def soon(seconds: float) -> float:
+    return time.monotonic() + seconds
 
 
 def running(pid: int) -> bool:
@@ -80,9 +95,12 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     child.wait()
 
 
-def engine(script: str, *, lease: float) -> subprocess.Popen[str]:
+def engine(script: str, *, lease: float = 60, how: str = "runs") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", ENGINE, script, str(lease)], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", ENGINE, script, how, str(lease)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -96,11 +114,11 @@ def test_whose_lease_ran_out_is_told_so_although_it_was_extended_afterwards(slee
     client.start()
     told: list[str] = []
     try:
-        with client.guard(sleeper.pid, TWO, 60, lapsed=lambda: told.append("two")):
-            client.extend([TWO], 60)
-        with client.guard(sleeper.pid, ONE, 0.05, lapsed=lambda: told.append("one")):
+        with client.guard(sleeper.pid, TWO, soon(60), lapsed=lambda: told.append("two")):
+            client.extend([TWO], soon(60))
+        with client.guard(sleeper.pid, ONE, soon(0.05), lapsed=lambda: told.append("one")):
             sleeper.wait(10)
-            client.extend([ONE], 60)
+            client.extend([ONE], soon(60))
     finally:
         client.stop()
     assert told == ["one"]
@@ -146,29 +164,51 @@ def test_a_stopped_engine_loses_its_steps_when_their_lease_is_over(
 
 
 def test_kill_9_of_the_engine_before_the_registration_leaves_nothing(tmp_path: Path) -> None:
-    with engine(f"touch {tmp_path}/started; sleep 60", lease=-1) as child:
+    with engine(f"touch {tmp_path}/started; sleep 60", how="dies") as child:
         (pgid,) = first_numbers(child, 1)
         assert child.wait(10) == -signal.SIGKILL
         assert ends(pgid, within=3)
     assert not (tmp_path / "started").exists()
 
 
+def test_an_engine_that_was_stopped_before_the_registration_begins_nothing_after_the_lease(tmp_path: Path) -> None:
+    for number in range(5):  # whether the program or the warden is quicker would be a matter of luck
+        started = tmp_path / f"started-{number}"
+        with engine(f"echo > {started}; sleep 60", how="stopped", lease=0.3) as child:
+            (pgid,) = first_numbers(child, 1)
+            threading.Event().wait(0.4)
+            os.kill(child.pid, signal.SIGCONT)
+            assert child.wait(10) == 1
+            assert ends(pgid, within=3)
+        assert not started.exists()
+
+
+def test_a_deadline_that_is_told_too_late_gives_no_more_time(
+    client: WardenClient, sleeper: subprocess.Popen[bytes]
+) -> None:
+    lease = soon(0.3)
+    with client.guard(sleeper.pid, ONE, soon(60)):
+        threading.Event().wait(0.35)  # stopped here, the engine says what it knew before
+        client.extend([ONE], lease)
+        assert ends(sleeper.pid, within=0.2)
+
+
 def test_lease_holds_while_extended_and_no_longer(client: WardenClient, sleeper: subprocess.Popen[bytes]) -> None:
-    with client.guard(sleeper.pid, ONE, 0.4):
+    with client.guard(sleeper.pid, ONE, soon(0.4)):
         for _ in range(8):
-            client.extend([ONE, TWO], 0.4)
+            client.extend([ONE, TWO], soon(0.4))
             assert not ends(sleeper.pid, within=0.1)
         assert ends(sleeper.pid, within=3)
 
 
 def test_extending_another_execution_helps_nobody(client: WardenClient, sleeper: subprocess.Popen[bytes]) -> None:
-    with client.guard(sleeper.pid, ONE, 0.3):
-        client.extend([TWO], 60)
+    with client.guard(sleeper.pid, ONE, soon(0.3)):
+        client.extend([TWO], soon(60))
         assert ends(sleeper.pid, within=3)
 
 
 def test_a_step_that_has_ended_is_left_alone(client: WardenClient, sleeper: subprocess.Popen[bytes]) -> None:
-    with client.guard(sleeper.pid, ONE, 0.2):
+    with client.guard(sleeper.pid, ONE, soon(0.2)):
         pass
     assert not ends(sleeper.pid, within=0.6)
 
@@ -176,7 +216,7 @@ def test_a_step_that_has_ended_is_left_alone(client: WardenClient, sleeper: subp
 def test_drop_kills_the_executions_groups_only(client: WardenClient, sleeper: subprocess.Popen[bytes]) -> None:
     other = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
-        with client.guard(sleeper.pid, ONE, 60), client.guard(other.pid, TWO, 60):
+        with client.guard(sleeper.pid, ONE, soon(60)), client.guard(other.pid, TWO, soon(60)):
             client.drop(ONE)
             assert ends(sleeper.pid, within=3)
             assert running(other.pid)
@@ -188,10 +228,10 @@ def test_drop_kills_the_executions_groups_only(client: WardenClient, sleeper: su
 def test_stop_ends_what_is_still_guarded_and_refuses_more(sleeper: subprocess.Popen[bytes]) -> None:
     client = WardenClient()
     client.start()
-    with client.guard(sleeper.pid, ONE, 60):
+    with client.guard(sleeper.pid, ONE, soon(60)):
         client.stop()
         assert ends(sleeper.pid, within=3)
-    with pytest.raises(Unavailable, match="stopping"), client.guard(sleeper.pid, ONE, 60):
+    with pytest.raises(Unavailable, match="stopping"), client.guard(sleeper.pid, ONE, soon(60)):
         pass
 
 
@@ -199,7 +239,7 @@ def test_stop_ends_what_is_still_guarded_and_refuses_more(sleeper: subprocess.Po
 def test_a_lost_warden_is_replaced_and_its_successor_knows_what_runs(
     client: WardenClient, sleeper: subprocess.Popen[bytes], number: signal.Signals
 ) -> None:
-    with client.guard(sleeper.pid, ONE, 60):
+    with client.guard(sleeper.pid, ONE, soon(60)):
         first = client.pid
         assert first is not None
         os.kill(first, number)
@@ -215,14 +255,14 @@ def test_a_lost_warden_is_replaced_and_its_successor_knows_what_runs(
 def say_until_replaced(client: WardenClient, first: int) -> None:
     """A dead warden is noticed at the first word, a stopped one when its pipe is full."""
     for _ in range(10_000):
-        client.extend([ONE], 60)
+        client.extend([ONE], soon(60))
         if client.pid != first:
             return
 
 
 def test_thousands_of_leases_are_extended_at_once(client: WardenClient, sleeper: subprocess.Popen[bytes]) -> None:
-    with client.guard(sleeper.pid, ONE, 0.5):
-        client.extend([ExecutionId(number) for number in range(1, 5000)], 60)
+    with client.guard(sleeper.pid, ONE, soon(0.5)):
+        client.extend([ExecutionId(number) for number in range(1, 5000)], soon(60))
         assert not ends(sleeper.pid, within=0.8)
 
 
@@ -232,8 +272,8 @@ def test_many_threads_may_guard_at_once(client: WardenClient) -> None:
     def work(number: int) -> None:
         try:
             for _ in range(20):
-                with client.guard(os.getpid() + 10_000_000 + number, ExecutionId(number), 60):
-                    client.extend([ExecutionId(number)], 60)
+                with client.guard(os.getpid() + 10_000_000 + number, ExecutionId(number), soon(60)):
+                    client.extend([ExecutionId(number)], soon(60))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the test reports it
             failures.append(error)
 
@@ -267,7 +307,7 @@ def test_senseless_lines_are_passed_over(line: str) -> None:
 
 
 def test_the_warden_is_small_and_its_start_is_no_burden(client: WardenClient, sleeper: subprocess.Popen[bytes]) -> None:
-    with client.guard(sleeper.pid, ONE, 0.0):
+    with client.guard(sleeper.pid, ONE, soon(0.0)):
         assert ends(sleeper.pid, within=3)
     status = Path(f"/proc/{client.pid}/status").read_text()
     resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))

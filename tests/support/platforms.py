@@ -95,10 +95,10 @@ def open_store(url: str, *, pool_size: int = 16) -> Store:
 
 
 def settings_for(folder: Path, **changes: object) -> Settings:
-    """Fast settings: lease 1 s, sweep 0.5 s, no health checks."""
+    """Fast settings: lease 1.5 s, sweep 0.5 s, no health checks."""
     fast: dict[str, object] = {
         "data_dir": folder,
-        "lease_seconds": 1.0,
+        "lease_seconds": 1.5,
         "sweep_seconds": 0.5,
         "grace_seconds": 2.0,
         "health_seconds": 0.0,
