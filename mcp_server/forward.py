@@ -24,6 +24,8 @@ from mcp_types import (
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
+    CompleteRequest,
+    CompleteResult,
     GetPromptRequest,
     GetPromptResult,
     ListPromptsRequest,
@@ -129,6 +131,7 @@ def forwarder(url: str, token: str, selection: Selection = Selection()) -> Serve
         on_read_resource=_forwarded(ReadResourceRequest, ReadResourceResult),
         on_list_prompts=_forwarded(ListPromptsRequest, ListPromptsResult),
         on_get_prompt=_forwarded(GetPromptRequest, GetPromptResult),
+        on_completion=_forwarded(CompleteRequest, CompleteResult),
     )
 
 

@@ -1,32 +1,48 @@
 """The MCP door: tools over the services, in both protocol eras."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from typing import cast
 
 import structlog
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    GetPromptResult,
+    InputRequiredResult,
+    PromptReference,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
+)
 from mcp_types import Tool as AdvertisedTool
-from pydantic import ValidationError
+from pydantic import AnyUrl, ValidationError
 
 from engine.domain.values import Actor, JsonObject
-from engine.errors import Denied, InnominatusError, Internal, Invalid, NotFound, nearest
+from engine.errors import Denied, InnominatusError, Internal, Invalid, NotFound, nearest, quoted
 from engine.services.bells import Bells
 from engine.services.platform import Platform
 from engine.store.away import DatabaseAway, in_short
-from mcp_server import schemas
+from mcp_server import library, schemas
 from mcp_server.answers import answered
 from mcp_server.arguments import rejected, tidied
 from mcp_server.errors import failed
 from mcp_server.house import House, aside
 from mcp_server.instructions import instructions
+from mcp_server.library import Library
+from mcp_server.notices import Notices
 from mcp_server.offers import Offer, made
+from mcp_server.prompts import Prompts
 from mcp_server.tools.authoring import AuthorTools
 from mcp_server.tools.catalog import CatalogTools
 from mcp_server.tools.operations import OperateTools
@@ -38,6 +54,7 @@ from mcp_server.toolsets import CURRENT, TOOLS, Selection, ToolKind, asked_for, 
 log = structlog.get_logger(__name__)
 
 _ALL = "tools/list names the tools."
+_MOST_COMPLETIONS = 100
 
 
 class PlatformServer(MCPServer[object]):
@@ -45,12 +62,14 @@ class PlatformServer(MCPServer[object]):
 
     def __init__(
         self,
+        house: House,
         offers: list[Offer],
         *,
         selection: Selection,
         listed: Callable[[], None],
         ready: Callable[[], object] | None,
     ) -> None:
+        self._library = Library(house)
         self._selection = selection
         self._listed = listed
         self._ready = ready
@@ -63,9 +82,12 @@ class PlatformServer(MCPServer[object]):
             instructions=instructions(selection),
             tools=list(self._tools.values()),
             log_level="WARNING",
-            subscriptions=False,
+            subscriptions=Notices(house),
             middleware=[self._narrowed],
         )
+        for prompt in Prompts(house).all():
+            self.add_prompt(prompt)
+        self.completion()(self._complete)
 
     async def _narrowed(self, ctx: ServerRequestContext[object, object], call_next: CallNext) -> HandlerResult:
         """Around every message: what this client is offered."""
@@ -84,6 +106,60 @@ class PlatformServer(MCPServer[object]):
         self._listed()
         return [tool for tool in await super().list_tools() if enabled(tool.name)]
 
+    async def list_resources(self) -> list[Resource]:
+        await self._get_ready()
+        return await aside(self._library.listed)
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        return library.templates()
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[object, object] | None = None
+    ) -> Iterable[ReadResourceContents]:
+        """Raises ResourceError in our words: the client sees its text."""
+        del context
+        try:
+            at = library.parse(str(uri))
+            await self._get_ready()
+            text = await aside(self._library.read, at)
+        except NotFound as error:
+            raise ResourceNotFoundError(_line(error)) from error
+        except InnominatusError as error:
+            raise ResourceError(_line(error)) from error
+        return [ReadResourceContents(content=text, mime_type=library.KINDS[at.kind].mime_type)]
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, str] | None = None, context: Context[object, object] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Raises MCPError in our words."""
+        prompts = self._prompt_manager.list_prompts()
+        found = next((prompt for prompt in prompts if prompt.name == name), None)
+        if found is None:
+            raise MCPError(INVALID_PARAMS, _line(NotFound("prompt", name[:80], known=[one.name for one in prompts])))
+        missing = [one.name for one in found.arguments or () if one.required and not (arguments or {}).get(one.name)]
+        if missing:
+            raise MCPError(INVALID_PARAMS, f"The prompt `{name}` needs {quoted(missing)}.")
+        await self._get_ready()
+        return await super().get_prompt(name, arguments, context)
+
+    async def _complete(
+        self,
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion:
+        await self._get_ready()
+        others = dict(context.arguments or {}) if context else {}
+        if isinstance(ref, ResourceTemplateReference):
+            others["template"] = ref.uri
+        found = await aside(self._library.completed, argument.name, argument.value, others)
+        return Completion(values=found[:_MOST_COMPLETIONS], total=len(found), has_more=len(found) > _MOST_COMPLETIONS)
+
+    async def _get_ready(self) -> None:
+        if self._ready is not None:
+            await aside(self._ready)
+            self._ready = None
+
     async def call_tool(
         self, name: str, arguments: dict[str, object], context: Context[object, object] | None = None
     ) -> CallToolResult:
@@ -91,9 +167,7 @@ class PlatformServer(MCPServer[object]):
         try:
             tool = self._tool(name)
             given = tidied(name, arguments, known=_properties(tool), required=_required(tool))
-            if self._ready is not None:
-                await aside(self._ready)
-                self._ready = None
+            await self._get_ready()
             answer: object = await tool.run(given, context or Context(mcp_server=self))
             return answered(cast("JsonObject", answer))
         except MCPError:
@@ -110,6 +184,10 @@ class PlatformServer(MCPServer[object]):
         if name in TOOLS:
             raise Denied(f"`{name}` is not offered here.", code="tool_not_offered", hint=_why_not(TOOLS[name]))
         raise NotFound("tool", name[:80], known=offered, hint="" if nearest(name, offered) else _ALL)
+
+
+def _line(error: InnominatusError) -> str:
+    return f"{error.message} {error.hint}".strip()
 
 
 def _why_not(kind: ToolKind) -> str:
@@ -160,6 +238,7 @@ def create_server(
     catalog, runs, things, specs = CatalogTools(house), RunTools(house), ResourceTools(house), SpecTools(house)
     operate, author = OperateTools(house), AuthorTools(house)
     return PlatformServer(
+        house,
         [
             Offer(catalog.list_golden_paths, schemas.LIST),
             Offer(catalog.list_providers, schemas.LIST),

@@ -39,7 +39,7 @@ class SpecTools:
         cursor: Cursor = "",
         detail: Detail = "concise",
     ) -> JsonObject:
-        """List applications (one submitted Score spec each) with their status."""
+        """List applications (one submitted Score spec each) with their status; detail=full for one shows its spec."""
         found = applications.listed(
             self.house.platform,
             environment=environment or None,
@@ -54,7 +54,11 @@ class SpecTools:
             for view in found.items[:1]
         ]
         columns = (*_COLUMNS, *_FULL) if full else _COLUMNS
-        return {**page(columns, rows, found.next_cursor, full=full), "next": following}
+        answer = page(columns, rows, found.next_cursor, full=full)
+        if full and len(found.items) == 1 and found.items[0].version:
+            only = found.items[0].application
+            answer["spec"] = applications.spec_shown(self.house.platform, only.name, environment=only.environment)
+        return {**answer, "next": following}
 
     async def submit_spec(  # noqa: PLR0913 # each is an argument of the tool
         self,

@@ -16,6 +16,8 @@ import pytest
 import uvicorn
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.shared.exceptions import MCPError
+from mcp_types import PromptReference
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -150,8 +152,14 @@ async def test_the_forwarder_says_what_the_server_says(server: PlatformServer, u
         refused = await call("submit_spec", spec_yam="x")
         arguments = {"workflow_name": "ask", "wait_seconds": 1}
         await near.call_tool("execute_workflow", arguments, progress_callback=note)
-        assert (await near.list_resources()).resources == []
-        assert (await near.list_prompts()).prompts == []
+        assert (await near.list_resources()).resources == (await far.list_resources()).resources != []
+        assert (await near.list_prompts()).prompts == (await far.list_prompts()).prompts != []
+        path = "innominatus://golden-paths/greet"
+        assert (await near.read_resource(path)).contents == (await far.read_resource(path)).contents
+        with pytest.raises(MCPError, match="Did you mean `greet`"):
+            await near.read_resource("innominatus://golden-paths/gret")
+        given = (PromptReference(type="ref/prompt", name="write-a-provider"), {"name": "resource_type", "value": "p"})
+        assert (await near.complete(*given)).completion == (await far.complete(*given)).completion
     assert (forwarded.text, forwarded.data) == (direct.text, direct.data)
     assert "did you mean `spec_yaml`?" in refused.text
     assert told == ["ask is waiting: approve"]
