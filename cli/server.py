@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Yes
+from cli.options import Client, Yes
 from cli.session import print_fields, run, say, tell_version
 from cli.text import as_object, shown
 
@@ -102,11 +102,26 @@ def mcp(
 
 
 @mcp_app.command()
-def config(data_dir: DataDir = None, server: Server = None) -> None:
-    """Print the JSON to paste into Claude Desktop's configuration."""
-    from cli import stdio
+def config(  # each is an option of the command
+    data_dir: DataDir = None,
+    server: Server = None,
+    client: Annotated[Client, typer.Option(help="Whose configuration.")] = Client.CLAUDE_DESKTOP,
+    toolsets: Toolsets = None,
+    *,
+    read_only: ReadOnly = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Write it into the client's file, beside the others.")
+    ] = False,
+) -> None:
+    """Print the JSON for a client's configuration, or put it there."""
+    from cli import mcp_clients
 
-    say(json.dumps(stdio.client_config(_settings(data_dir), server=server), indent=2))
+    settings = _settings(data_dir, mcp_toolsets=toolsets)
+    document = mcp_clients.configuration(settings, client, server=server, toolsets=toolsets, read_only=bool(read_only))
+    if install:
+        say(mcp_clients.told(mcp_clients.install(client, document), client))
+    else:
+        say(json.dumps(document, indent=2))
 
 
 @app.command()

@@ -2,13 +2,11 @@
 
 import gc
 import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
@@ -16,7 +14,6 @@ from cli import data_dir, live, logs
 from cli.exits import TERMINATED, exit_code, tell
 from cli.session import note
 from engine.config import Settings
-from engine.domain.values import JsonObject
 from engine.errors import Conflict, InnominatusError
 
 if TYPE_CHECKING:
@@ -142,14 +139,3 @@ def _give_up(error: InnominatusError) -> None:
     """The thread that reads stdin cannot be woken: end the process from here."""
     tell(error)
     os._exit(exit_code(error))
-
-
-def client_config(settings: Settings, *, server: str | None) -> JsonObject:
-    """What to paste into Claude Desktop's configuration."""
-    beside = Path(sys.executable).with_name("innominatus")
-    found = str(beside) if beside.exists() else shutil.which("innominatus")
-    command, args = (found, ["mcp"]) if found else (sys.executable, ["-m", "cli.server", "mcp"])
-    environment: JsonObject = {"INNOMINATUS_DATA_DIR": str(settings.data_dir.absolute())}
-    if server:
-        environment = {"INNOMINATUS_API_BASE": server, "INNOMINATUS_API_TOKEN": "the server's token"}
-    return {"mcpServers": {"innominatus": {"command": command, "args": [*args], "env": environment}}}
