@@ -78,6 +78,10 @@ docs: .venv/.ready ## Write docs/reference anew from the code
 build: .venv/.ready ## Build the wheel into dist/
 	@$(UV) build --wheel --out-dir dist
 
+.PHONY: mcpb
+mcpb: .venv/.ready ## Build the bundle for Claude Desktop into dist/ (needs npx)
+	@$(PY) -m desktop.bundle
+
 .PHONY: compose-env
 compose-env: ## Write .env for docker-compose.yml: passwords and keys made here, once
 	@$(python-is-modern)

@@ -15,7 +15,7 @@ _NAMES_OF_POSTGRESQL = ("postgres", "postgresql", _POSTGRESQL)
 class Settings(BaseSettings):
     """Every setting has a default that works; each is set by `INNOMINATUS_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="INNOMINATUS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="INNOMINATUS_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("innominatus"),
