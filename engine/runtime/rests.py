@@ -84,7 +84,7 @@ class Rests:
             problems = "; ".join(str(problem) for problem in getattr(error, "problems", ()))
             told = self._masker.mask(f"{problems or error.message} {error.hint}".strip())
             final = not isinstance(error, Unavailable)
-            self.fail(step, position, number, Failed(told, reason=error.family, final=final), log=log)
+            self.fail(step, position, number, Failed(told, reason=error.code, final=final), log=log)
             return
         self._asleep(step, StepWaits(position, number, kind, ref, wake_after=after, memo=memo, reason=reason, log=log))
 

@@ -17,19 +17,23 @@ class StepConfig(BaseModel):
 
 
 class StepFailed(Exception):
-    """The step cannot succeed as it is. `hint` says what a person can do about it."""
+    """The step cannot succeed as it is. `hint` says what a person can do about it.
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    `reason` is for machines and stays on record: `exit_1`, `http_403`, `timeout`, `unreachable`, `no_program` ...
+    """
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = "failed") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.reason = reason
 
 
 class RetryLater(StepFailed):
     """The step may succeed later: a failed attempt, retried after `after` seconds if its policy allows."""
 
-    def __init__(self, message: str, *, after: float = 0.0, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, after: float = 0.0, hint: str = "", reason: str = "failed") -> None:
+        super().__init__(message, hint=hint, reason=reason)
         self.after = after
 
 
@@ -43,6 +47,9 @@ class StepCancelled(Exception):
 
 class StepTimeout(StepFailed):
     """The step did not end within its time."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, reason="timeout")
 
 
 @dataclass(frozen=True, slots=True)

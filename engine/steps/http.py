@@ -132,11 +132,13 @@ def _judge(config: HttpConfig, answer: Answer) -> None:
     message = f"{config.method} {shown(config.url)} answered {status}, expected {', '.join(config.expect)}"
     excerpt = answer.excerpt()
     message += f": {excerpt}" if excerpt else "."
+    reason = f"http_{answer.status}"
     if answer.status in _LATER:
-        raise RetryLater(message, after=_retry_after(answer))
+        raise RetryLater(message, after=_retry_after(answer), reason=reason)
     if 300 <= answer.status < 400 and "location" in answer.headers:
-        raise StepFailed(message, hint=f"It redirects to {shown(answer.headers['location'])}: put that under `url`.")
-    raise StepFailed(message)
+        hint = f"It redirects to {shown(answer.headers['location'])}: put that under `url`."
+        raise StepFailed(message, hint=hint, reason=reason)
+    raise StepFailed(message, reason=reason)
 
 
 def _retry_after(answer: Answer) -> float:
