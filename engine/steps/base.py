@@ -245,7 +245,8 @@ class StepExecutor(Protocol):
     """Config keys that hold program text, as dotted paths (`*` stands for any list index or key). Expressions in them
     are rendered as into a script, never pasted. An executor without scripts may leave it out.
 
-    Two more may be left out. `instant = True` says that it waits for nothing and logs nothing: it costs no thread.
-    `pure = True` says that it has no effect either: its start and its end may become durable together."""
+    Three more may be left out. `only_looks(config)` says whether a config, as written, changes nothing in the world:
+    what fails then has left nothing behind. `instant = True` says that it waits for nothing and logs nothing: it costs
+    no thread. `pure = True` says that it has no effect either: its start and its end may become durable together."""
 
     def run(self, context: StepContext) -> StepResult | Suspend: ...
