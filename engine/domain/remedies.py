@@ -104,8 +104,13 @@ def _moves(fault: Fault, finding: Finding, standing: Standing, retry: Retry) -> 
 
 def _repeats(standing: Standing, retry: Retry) -> Iterator[Move]:
     """The retry itself, then those of what failed only because of it."""
+    first = (
+        "Repeat it: that does no harm."
+        if retry.safety is RetrySafety.SAFE
+        else "Repeat it, after a look at what it did."
+    )
     for number, node in enumerate(standing.repeats):
-        why = retry.why if number == 0 else f"Then `{node.name}`, which failed because of it."
+        why = first if number == 0 else f"Then `{node.name}`, which failed because of it."
         if node.resource_id is not None:
             yield Move(Do.RETRY_RESOURCE, why, resource_id=node.resource_id, execution_id=node.execution_id)
         elif node.execution_id is not None:
