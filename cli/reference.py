@@ -17,8 +17,9 @@ from cli.reference_schema import as_schema
 from engine.config import Settings
 from engine.domain.values import Actor, ActorKind
 from engine.steps.registry import EXECUTORS
-from mcp_server.instructions import INSTRUCTIONS
+from mcp_server.instructions import instructions
 from mcp_server.server import create_server
+from mcp_server.toolsets import Selection, Toolset
 
 CHECKOUT = Path(__file__).parent.parent
 FOLDER = CHECKOUT / "docs" / "reference"
@@ -60,7 +61,10 @@ def pages() -> dict[str, str]:
         running = compose.start(Settings(data_dir=Path(folder), database_url="", providers=""), run_engine=False)
         try:
             openapi = as_schema(web.doors(running, token="shown-to-nobody").openapi())  # noqa: S106 - nothing listens
-            tools = asyncio.run(create_server(running.platform, actor=Actor(ActorKind.SYSTEM, "docs")).list_tools())
+            every = Selection(frozenset(Toolset))
+            tools = asyncio.run(
+                create_server(running.platform, actor=Actor(ActorKind.SYSTEM, "docs"), selection=every).list_tools()
+            )
             registry = running.platform.providers.registry
         finally:
             running.close()
@@ -70,7 +74,7 @@ def pages() -> dict[str, str]:
         "settings.md": reference_house.settings(),
         "cli.md": reference_doors.command_lines(commands, _ENDS),
         "rest.md": reference_doors.rest(openapi, live.ROUTES),
-        "mcp.md": reference_doors.mcp(tools, INSTRUCTIONS),
+        "mcp.md": reference_doors.mcp(tools, instructions(Selection())),
         "step-types.md": reference_house.step_types(EXECUTORS, _EXAMPLES),
         "providers.md": reference_house.providers(registry.providers),
     }

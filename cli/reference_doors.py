@@ -13,6 +13,7 @@ from cli.reference_text import block, code, page, sentence, table
 from cli.text import as_object, as_objects, as_text
 from engine.domain.values import Json, JsonObject
 from engine.errors import Invalid, Problem
+from mcp_server.toolsets import TOOLS
 
 _EVERYWHERE = frozenset({"--help", "--install-completion", "--show-completion"})
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -25,10 +26,16 @@ def mcp(tools: Sequence[Tool], instructions: str) -> str:
         "structured; lists are tables (`columns`, `rows`), `next` names calls that make sense now, and a refusal is an "
         "`error` with a code, a sentence, every problem and a hint. Secrets are shown as `***`."
     )
+    chosen = (
+        "A client is offered the ten tools of the toolset `core`. `--toolsets core,operate,author` (or "
+        "`INNOMINATUS_MCP_TOOLSETS`) adds others, `--read-only` takes away what changes things. What the server was "
+        "started with is the most that any client gets; over HTTP a client asks for less with the headers "
+        "`X-MCP-Toolsets` and `X-MCP-Readonly`."
+    )
     told = "A model is told once, before it calls anything:\n\n" + "\n".join(
         f"> {line}" for line in instructions.splitlines()
     )
-    return page("MCP tools", intro, told, *(_tool(tool) for tool in tools))
+    return page("MCP tools", intro, chosen, told, *(_tool(tool) for tool in tools))
 
 
 def _tool(tool: Tool) -> str:
@@ -39,7 +46,7 @@ def _tool(tool: Tool) -> str:
         [
             f"## {tool.name}",
             sentence(tool.description or ""),
-            "Changes things." if changes else "Only reads.",
+            f"Toolset `{TOOLS[tool.name].toolset}`. " + ("Changes things." if changes else "Only reads."),
             arguments or "No arguments.",
             f"Answers with {', '.join(code(name) for name in answer)}.",
         ]

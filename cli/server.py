@@ -30,6 +30,12 @@ app.add_typer(mcp_app, name="mcp")
 app.add_typer(local_app, name="local", no_args_is_help=True)
 
 DataDir = Annotated[Path | None, typer.Option(help="The data directory; INNOMINATUS_DATA_DIR.")]
+Toolsets = Annotated[
+    str | None, typer.Option(help="MCP tools: some of core,operate,author, or all; INNOMINATUS_MCP_TOOLSETS.")
+]
+ReadOnly = Annotated[
+    bool | None, typer.Option("--read-only", help="No MCP tool that changes anything; INNOMINATUS_MCP_READ_ONLY.")
+]
 Server = Annotated[str | None, typer.Option(help="Reach this platform instead; INNOMINATUS_API_BASE.")]
 
 
@@ -54,7 +60,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; INNOMINATUS_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one; INNOMINATUS_PORT.")] = None,
     data_dir: DataDir = None,
+    toolsets: Toolsets = None,
     *,
+    read_only: ReadOnly = None,
     engine: Annotated[
         bool | None, typer.Option("--engine/--no-engine", help="Run executions here too; INNOMINATUS_ENGINE.")
     ] = None,
@@ -63,11 +71,19 @@ def serve(
     """Serve REST and MCP on one port, with the engine inside unless workers run it."""
     from cli import serving
 
-    serving.serve(_settings(data_dir, host=host, port=port, engine=engine), show_token=show_token)
+    offered = {"mcp_toolsets": toolsets, "mcp_read_only": read_only}
+    serving.serve(_settings(data_dir, host=host, port=port, engine=engine, **offered), show_token=show_token)
 
 
 @mcp_app.callback(invoke_without_command=True)
-def mcp(ctx: typer.Context, data_dir: DataDir = None, server: Server = None) -> None:
+def mcp(
+    ctx: typer.Context,
+    data_dir: DataDir = None,
+    server: Server = None,
+    toolsets: Toolsets = None,
+    *,
+    read_only: ReadOnly = None,
+) -> None:
     """Speak MCP over stdio: be the engine, or forward to the one that runs already."""
     if ctx.invoked_subcommand is None:
         import gc
@@ -81,7 +97,8 @@ def mcp(ctx: typer.Context, data_dir: DataDir = None, server: Server = None) -> 
         from cli import stdio
 
         base = server or os.environ.get("INNOMINATUS_API_BASE")
-        stdio.run(_settings(data_dir), server=base, token=os.environ.get("INNOMINATUS_API_KEY"))
+        settings = _settings(data_dir, mcp_toolsets=toolsets, mcp_read_only=read_only)
+        stdio.run(settings, server=base, token=os.environ.get("INNOMINATUS_API_KEY"))
 
 
 @mcp_app.command()

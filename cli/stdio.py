@@ -30,13 +30,13 @@ def run(settings: Settings, *, server: str | None, token: str | None) -> None:
     logs.configure(form=settings.log_format, level=_at_least_warning(settings.log_level))
     _tell_a_person()
     if server:
-        _forward(server, token or settings.api_token.get_secret_value())
+        _forward(server, token or settings.api_token.get_secret_value(), settings)
         return
     data_dir.prepare(settings)
     lock = live.take_lock(settings.data_dir) if settings.embedded else None
     if settings.embedded and lock is None:
         found = _live(settings)
-        _forward(found.url, data_dir.api_token(settings))
+        _forward(found.url, data_dir.api_token(settings), settings)
         return
     _be_the_engine(settings, lock)
 
@@ -54,14 +54,15 @@ def _at_least_warning(level: str) -> str:
     return "WARNING" if level.upper() in {"INFO", "NOTSET"} else level
 
 
-def _forward(url: str, token: str) -> None:
+def _forward(url: str, token: str, settings: Settings) -> None:
     from mcp_server.forward import run_forwarder
+    from mcp_server.toolsets import selection_of
 
     gc.enable()
     # The thread that reads stdin cannot be woken, and there is nothing to put in order: Ctrl-C ends the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     base = url if "://" in url else f"http://{url}"
-    run_forwarder(f"{base.rstrip('/')}/mcp", token)
+    run_forwarder(f"{base.rstrip('/')}/mcp", token, selection_of(settings))
 
 
 def _live(settings: Settings) -> live.Live:
@@ -83,6 +84,7 @@ def _be_the_engine(settings: Settings, lock: IO[str] | None) -> None:
     from engine.domain.values import Actor, ActorKind
     from mcp_server.server import create_server
     from mcp_server.stdio import run_stdio
+    from mcp_server.toolsets import selection_of
 
     behind = Behind(lambda: _start(settings, lock), lambda running: _open_doors(running, settings), failed=_give_up)
 
@@ -102,7 +104,8 @@ def _be_the_engine(settings: Settings, lock: IO[str] | None) -> None:
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
     agent = Actor(ActorKind.AGENT, "mcp")
-    server = create_server(lambda: behind.there().platform, actor=agent, listed=behind.soon)
+    offered = selection_of(settings)
+    server = create_server(lambda: behind.there().platform, actor=agent, selection=offered, listed=behind.soon)
     try:
         run_stdio(server)
     finally:

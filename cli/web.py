@@ -8,6 +8,7 @@ from engine.domain.values import Actor, ActorKind
 from engine.services import overview
 from mcp_server.http import http_app
 from mcp_server.server import create_server
+from mcp_server.toolsets import selection_of
 
 App = FastAPI
 __all__ = ["App", "close_streams", "doors"]
@@ -18,7 +19,9 @@ def doors(running: Running, *, token: str) -> FastAPI:
     settings = running.platform.settings
     named = [name.strip() for name in settings.allowed_hosts.split(",")]
     hosts = [name for name in (*named, settings.host) if name]
-    mcp = http_app(create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp")), allowed_hosts=hosts)
+    offered = selection_of(settings)
+    server = create_server(running.platform, actor=Actor(ActorKind.AGENT, "mcp"), selection=offered)
+    mcp = http_app(server, allowed_hosts=hosts)
 
     def ready() -> Readiness:
         if running.engine is None:

@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with a token set.")
     port: int = Field(default=8081, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    mcp_toolsets: str = Field(
+        default="core",
+        description="MCP tools that clients are offered at most: some of core,operate,author, or all. A client may ask "
+        "for fewer with the header X-MCP-Toolsets.",
+    )
+    mcp_read_only: bool = Field(default=False, description="Offer no MCP tool that changes anything.")
     allowed_hosts: str = Field(default="", description="Further Host names to accept, separated by commas.")
     api_token: SecretStr = Field(
         default=SecretStr(""),

@@ -6,14 +6,16 @@ on every line, and a value that could pass for layout is quoted.
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from mcp_types import CallToolResult, TextContent
 
 from engine.domain.values import Json, JsonObject
+from mcp_server.toolsets import TOOLS, enabled
 
 LARGEST_ANSWER = 24_000
 """Bytes of structured content, about 8,000 tokens; what is larger is cut until it fits, and says so."""
-CELL = 160
+CELL, _CONCISE = 160, 48
 _FINE = frozenset("\n\t")
 _PICTURES = 0x2400
 """Where Unicode keeps the pictures of control characters."""
@@ -27,19 +29,30 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Json]], *, width: int 
     return {"columns": names, "rows": cut}
 
 
-def page(columns: Sequence[str], rows: Sequence[Sequence[Json]], next_cursor: str) -> JsonObject:
-    """A table that fits; the first column is the id its cursor counts in. `next_cursor` is left out at the end."""
-    made = table(columns, rows)
+def page(columns: Sequence[str], rows: Sequence[Sequence[Json]], next_cursor: str, *, full: bool = False) -> JsonObject:
+    """A table that fits; the first column is what its cursor counts in. `next_cursor` is left out at the end."""
+    kept = fitting(columns, rows, width=CELL if full else _CONCISE)
+    if len(kept) < len(rows):
+        next_cursor = str(kept[-1][0])
+    rest: JsonObject = {"next_cursor": next_cursor} if next_cursor else {}
+    return {"columns": list[Json](columns), "rows": list[Json](kept), **rest}
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[Json]], *, width: int = CELL) -> list[list[Json]]:
+    """The first rows, as many as leave room in an answer (at least one), with their texts cut to `width`."""
     kept: list[list[Json]] = []
     size = len(json.dumps(columns))
-    for row in _rows(made):
+    for row in _rows(table(columns, rows, width=width)):
         size += len(json.dumps(row, ensure_ascii=False).encode())
         if kept and size > LARGEST_ANSWER * 3 // 4:
-            next_cursor = str(kept[-1][0])
             break
         kept.append(row)
-    rest: JsonObject = {"next_cursor": next_cursor} if next_cursor else {}
-    return {"columns": made["columns"], "rows": list[Json](kept), **rest}
+    return kept
+
+
+def instant(value: datetime | None) -> Json:
+    """A moment for a list: to the second, in UTC."""
+    return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def call(tool: str, **arguments: Json) -> str:
@@ -57,11 +70,22 @@ def answered(answer: JsonObject) -> CallToolResult:
 
 
 def result(content: JsonObject, *, is_error: bool) -> CallToolResult:
+    """Both forms of an answer. Calls in `next` that the client may not make are left out."""
+    following = content.get("next")
+    if isinstance(following, list):
+        content = {**content, "next": [step for step in following if _possible(step)]}
+        if not content["next"]:
+            del content["next"]
     fitting = _fitted(clean(content))
     assert isinstance(fitting, dict)
     return CallToolResult(
         content=[TextContent(type="text", text=rendered(fitting))], structured_content=fitting, is_error=is_error
     )
+
+
+def _possible(step: Json) -> bool:
+    tool = str(step).partition("(")[0]
+    return tool not in TOOLS or enabled(tool)
 
 
 def clean(value: Json) -> Json:

@@ -24,6 +24,8 @@ from mcp_types import (
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
+    CompleteRequest,
+    CompleteResult,
     GetPromptRequest,
     GetPromptResult,
     ListPromptsRequest,
@@ -44,7 +46,8 @@ from mcp_types.version import LATEST_MODERN_VERSION
 
 from engine.errors import Denied, InnominatusError, Unavailable
 from mcp_server.errors import failed
-from mcp_server.instructions import INSTRUCTIONS
+from mcp_server.instructions import instructions
+from mcp_server.toolsets import READ_ONLY_HEADER, TOOLSETS_HEADER, Selection
 
 R = TypeVar("R", bound=Result)
 P = TypeVar("P", bound=RequestParams)
@@ -101,25 +104,25 @@ def _only(group: BaseExceptionGroup[MCPError]) -> MCPError:
     return first
 
 
-def run_forwarder(url: str, token: str) -> None:
+def run_forwarder(url: str, token: str, selection: Selection) -> None:
     """Serve one client on stdin and stdout until it closes stdin, by the server at `url` (ending in `/mcp`)."""
-    anyio.run(_serve, forwarder(url, token))
+    anyio.run(_serve, forwarder(url, token, selection))
 
 
-def forwarder(url: str, token: str) -> Server["Remote"]:
-    """The server that forwards to `url`."""
+def forwarder(url: str, token: str, selection: Selection = Selection()) -> Server["Remote"]:  # noqa: B008 - it is frozen
+    """The server that forwards to `url`, asking for a selection of tools: it gets as much of it as is offered there."""
 
     @asynccontextmanager
     async def connected(_: Server[Remote]) -> AsyncGenerator[Remote]:
         hooks = {"response": [_check]}
         timeout = httpx2.Timeout(_CONNECT_SECONDS, read=_ANSWER_SECONDS)
-        async with httpx2.AsyncClient(headers=_headers(token), timeout=timeout, event_hooks=hooks) as client:
+        async with httpx2.AsyncClient(headers=_headers(token, selection), timeout=timeout, event_hooks=hooks) as client:
             yield Remote(url, client)
 
     return Server(
         "innominatus",
         version=version("innominatus"),
-        instructions=INSTRUCTIONS,
+        instructions=instructions(selection),
         lifespan=connected,
         on_list_tools=_forwarded(ListToolsRequest, ListToolsResult),
         on_call_tool=_call_tool,
@@ -128,11 +131,15 @@ def forwarder(url: str, token: str) -> Server["Remote"]:
         on_read_resource=_forwarded(ReadResourceRequest, ReadResourceResult),
         on_list_prompts=_forwarded(ListPromptsRequest, ListPromptsResult),
         on_get_prompt=_forwarded(GetPromptRequest, GetPromptResult),
+        on_completion=_forwarded(CompleteRequest, CompleteResult),
     )
 
 
-def _headers(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"} if token else {}
+def _headers(token: str, selection: Selection) -> dict[str, str]:
+    headers = {TOOLSETS_HEADER: ",".join(sorted(selection.toolsets))}
+    if selection.read_only:
+        headers[READ_ONLY_HEADER] = "true"
+    return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 async def _serve(server: Server[Remote]) -> None:

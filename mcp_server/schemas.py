@@ -62,6 +62,11 @@ RESOURCE = answer(
     objects=("params", "outputs"),
     tables=("transitions",),
 )
+GRAPH = answer(texts=("application", "environment"), tables=("nodes", "edges"))
+VERDICT = answer(texts=("provider",), numbers=("more_problems",), flags=("valid",), tables=("problems",))
+CAPABILITY = answer(
+    texts=("type", "provider", "description", "params", "deletion"), objects=("example",), tables=("operations",)
+)
 SUBMISSION = answer(
     texts=("application", "environment", "plan_hash", "summary", "status"),
     numbers=("version",),

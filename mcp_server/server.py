@@ -1,70 +1,164 @@
-"""The MCP door: ten tools over the services, in both protocol eras."""
+"""The MCP door: tools over the services, in both protocol eras."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
-from typing import NamedTuple, cast
+from typing import cast
 
 import structlog
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    GetPromptResult,
+    InputRequiredResult,
+    PromptReference,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
+)
 from mcp_types import Tool as AdvertisedTool
-from pydantic import ValidationError
+from pydantic import AnyUrl, ValidationError
 
 from engine.domain.values import Actor, JsonObject
-from engine.errors import InnominatusError, Internal, NotFound, nearest
+from engine.errors import Denied, InnominatusError, Internal, Invalid, NotFound, nearest, quoted
 from engine.services.bells import Bells
 from engine.services.platform import Platform
 from engine.store.away import DatabaseAway, in_short
-from mcp_server import schemas
+from mcp_server import library, schemas
 from mcp_server.answers import answered
 from mcp_server.arguments import rejected, tidied
 from mcp_server.errors import failed
 from mcp_server.house import House, aside
-from mcp_server.instructions import INSTRUCTIONS
+from mcp_server.instructions import instructions
+from mcp_server.library import Library
+from mcp_server.notices import Notices
+from mcp_server.offers import Offer, made
+from mcp_server.prompts import Prompts
+from mcp_server.tools.authoring import AuthorTools
 from mcp_server.tools.catalog import CatalogTools
+from mcp_server.tools.operations import OperateTools
 from mcp_server.tools.runs import RunTools
 from mcp_server.tools.specs import SpecTools
 from mcp_server.tools.things import ResourceTools
+from mcp_server.toolsets import CURRENT, TOOLS, Selection, ToolKind, asked_for, enabled
 
 log = structlog.get_logger(__name__)
 
-_READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _ALL = "tools/list names the tools."
-_CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
-
-
-class _Offer(NamedTuple):
-    """A tool as it is advertised."""
-
-    run: Callable[..., object]
-    output: JsonObject
-    annotations: ToolAnnotations = _READS
+_MOST_COMPLETIONS = 100
 
 
 class PlatformServer(MCPServer[object]):
     """An MCP server whose answers and errors are all ours: nothing of an exception reaches the client unasked."""
 
-    def __init__(self, offers: list[_Offer], *, listed: Callable[[], None], ready: Callable[[], object] | None) -> None:
+    def __init__(
+        self,
+        house: House,
+        offers: list[Offer],
+        *,
+        selection: Selection,
+        listed: Callable[[], None],
+        ready: Callable[[], object] | None,
+    ) -> None:
+        self._library = Library(house)
+        self._selection = selection
         self._listed = listed
         self._ready = ready
-        self._offered = {tool.name: tool for tool in map(_tool, offers)}
+        every = {offer.run.__name__: offer for offer in offers}
+        self._tools = {name: made(every[name]) for name, kind in TOOLS.items() if selection.offers(kind)}
         super().__init__(
             "innominatus",
             title="innominatus",
             version=version("innominatus"),
-            instructions=INSTRUCTIONS,
-            tools=list(self._offered.values()),
+            instructions=instructions(selection),
+            tools=list(self._tools.values()),
             log_level="WARNING",
-            subscriptions=False,
+            subscriptions=Notices(house),
+            middleware=[self._narrowed],
         )
+        for prompt in Prompts(house).all():
+            self.add_prompt(prompt)
+        self.completion()(self._complete)
+
+    async def _narrowed(self, ctx: ServerRequestContext[object, object], call_next: CallNext) -> HandlerResult:
+        """Around every message: what this client is offered."""
+        headers = getattr(ctx.request, "headers", None)
+        try:
+            selection = asked_for(self._selection, headers)
+        except Invalid as error:
+            raise MCPError(INVALID_PARAMS, f"{error.message} {error.hint}") from None
+        token = CURRENT.set(selection)
+        try:
+            return await call_next(ctx)
+        finally:
+            CURRENT.reset(token)
 
     async def list_tools(self) -> list[AdvertisedTool]:
         self._listed()
-        return await super().list_tools()
+        return [tool for tool in await super().list_tools() if enabled(tool.name)]
+
+    async def list_resources(self) -> list[Resource]:
+        await self._get_ready()
+        return await aside(self._library.listed)
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        return library.templates()
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[object, object] | None = None
+    ) -> Iterable[ReadResourceContents]:
+        """Raises ResourceError in our words: the client sees its text."""
+        del context
+        try:
+            at = library.parse(str(uri))
+            await self._get_ready()
+            text = await aside(self._library.read, at)
+        except NotFound as error:
+            raise ResourceNotFoundError(_line(error)) from error
+        except InnominatusError as error:
+            raise ResourceError(_line(error)) from error
+        return [ReadResourceContents(content=text, mime_type=library.KINDS[at.kind].mime_type)]
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, str] | None = None, context: Context[object, object] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Raises MCPError in our words."""
+        prompts = self._prompt_manager.list_prompts()
+        found = next((prompt for prompt in prompts if prompt.name == name), None)
+        if found is None:
+            raise MCPError(INVALID_PARAMS, _line(NotFound("prompt", name[:80], known=[one.name for one in prompts])))
+        missing = [one.name for one in found.arguments or () if one.required and not (arguments or {}).get(one.name)]
+        if missing:
+            raise MCPError(INVALID_PARAMS, f"The prompt `{name}` needs {quoted(missing)}.")
+        await self._get_ready()
+        return await super().get_prompt(name, arguments, context)
+
+    async def _complete(
+        self,
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion:
+        await self._get_ready()
+        others = dict(context.arguments or {}) if context else {}
+        if isinstance(ref, ResourceTemplateReference):
+            others["template"] = ref.uri
+        found = await aside(self._library.completed, argument.name, argument.value, others)
+        return Completion(values=found[:_MOST_COMPLETIONS], total=len(found), has_more=len(found) > _MOST_COMPLETIONS)
+
+    async def _get_ready(self) -> None:
+        if self._ready is not None:
+            await aside(self._ready)
+            self._ready = None
 
     async def call_tool(
         self, name: str, arguments: dict[str, object], context: Context[object, object] | None = None
@@ -73,9 +167,7 @@ class PlatformServer(MCPServer[object]):
         try:
             tool = self._tool(name)
             given = tidied(name, arguments, known=_properties(tool), required=_required(tool))
-            if self._ready is not None:
-                await aside(self._ready)
-                self._ready = None
+            await self._get_ready()
             answer: object = await tool.run(given, context or Context(mcp_server=self))
             return answered(cast("JsonObject", answer))
         except MCPError:
@@ -86,10 +178,22 @@ class PlatformServer(MCPServer[object]):
             return failed(_understood(name, error))
 
     def _tool(self, name: str) -> Tool:
-        found = self._offered.get(name)
-        if found is None:
-            raise NotFound("tool", name[:80], known=self._offered, hint="" if nearest(name, self._offered) else _ALL)
-        return found
+        offered = [known for known in self._tools if enabled(known)]
+        if name in offered:
+            return self._tools[name]
+        if name in TOOLS:
+            raise Denied(f"`{name}` is not offered here.", code="tool_not_offered", hint=_why_not(TOOLS[name]))
+        raise NotFound("tool", name[:80], known=offered, hint="" if nearest(name, offered) else _ALL)
+
+
+def _line(error: InnominatusError) -> str:
+    return f"{error.message} {error.hint}".strip()
+
+
+def _why_not(kind: ToolKind) -> str:
+    if kind.writes and CURRENT.get().read_only:
+        return "This server only reads for you; a person makes changes, with innominatus-ctl for instance."
+    return f"A person adds the toolset `{kind.toolset}` with --toolsets or INNOMINATUS_MCP_TOOLSETS."
 
 
 def _understood(name: str, error: Exception) -> InnominatusError:
@@ -120,56 +224,45 @@ def create_server(
     platform: Platform | Callable[[], Platform],
     *,
     actor: Callable[[], Actor] | Actor,
+    selection: Selection = Selection(),  # noqa: B008 - it is frozen
     listed: Callable[[], None] = lambda: None,
 ) -> PlatformServer:
     """The server over a platform, or over one that is still coming: then the first call of a tool waits for it.
 
-    `actor` says who calls, at each call; `listed` is called when a client asks for the tools.
+    `actor` says who calls, at each call; `selection` is the most that any client is offered; `listed` is called when a
+    client asks for the tools.
     """
     who = (lambda: actor) if isinstance(actor, Actor) else actor
     get = (lambda: platform) if isinstance(platform, Platform) else platform
     house = House(get, who, Bells(lambda: get().store.hints))
     catalog, runs, things, specs = CatalogTools(house), RunTools(house), ResourceTools(house), SpecTools(house)
+    operate, author = OperateTools(house), AuthorTools(house)
     return PlatformServer(
+        house,
         [
-            _Offer(catalog.list_golden_paths, schemas.LIST),
-            _Offer(catalog.list_providers, schemas.LIST),
-            _Offer(catalog.get_provider_details, schemas.PROVIDER),
-            _Offer(runs.execute_workflow, schemas.STARTED, _CHANGES),
-            _Offer(runs.get_workflow_status, schemas.STATUS),
-            _Offer(runs.list_workflow_executions, schemas.LIST),
-            _Offer(things.list_resources, schemas.LIST),
-            _Offer(things.get_resource_details, schemas.RESOURCE),
-            _Offer(specs.list_specs, schemas.LIST),
-            _Offer(specs.submit_spec, schemas.SUBMISSION, _CHANGES),
+            Offer(catalog.list_golden_paths, schemas.LIST),
+            Offer(catalog.list_providers, schemas.LIST),
+            Offer(catalog.get_provider_details, schemas.PROVIDER),
+            Offer(runs.execute_workflow, schemas.STARTED),
+            Offer(runs.get_workflow_status, schemas.STATUS),
+            Offer(runs.list_workflow_executions, schemas.LIST),
+            Offer(things.list_resources, schemas.LIST),
+            Offer(things.get_resource_details, schemas.RESOURCE),
+            Offer(specs.list_specs, schemas.LIST),
+            Offer(specs.submit_spec, schemas.SUBMISSION),
+            Offer(operate.retry, schemas.STATUS),
+            Offer(operate.cancel, schemas.STATUS),
+            Offer(specs.delete_application, schemas.SUBMISSION),
+            Offer(things.delete_resource, schemas.SUBMISSION),
+            Offer(operate.get_graph, schemas.GRAPH),
+            Offer(operate.list_events, schemas.LIST),
+            Offer(author.validate_provider, schemas.VERDICT),
+            Offer(author.explain_capability, schemas.CAPABILITY),
         ],
+        selection=selection,
         listed=listed,
         ready=None if isinstance(platform, Platform) else get,
     )
-
-
-def _tool(offer: _Offer) -> Tool:
-    made = Tool.from_function(offer.run, annotations=offer.annotations, structured_output=False)
-    made.description = " ".join(made.description.split())
-    made.parameters = _compact(made.parameters)
-    made.fn_metadata.output_schema = dict(offer.output)
-    return made
-
-
-def _compact(schema: Mapping[str, object]) -> dict[str, object]:
-    """A tool's input schema without what says nothing: titles, and empty texts as defaults."""
-    properties = cast("Mapping[str, Mapping[str, object]]", schema.get("properties", {}))
-    kept = {name: _said(declared) for name, declared in properties.items()}
-    required = {"required": schema["required"]} if "required" in schema else {}
-    return {"type": "object", "properties": kept, **required, "additionalProperties": False}
-
-
-def _said(declared: Mapping[str, object]) -> dict[str, object]:
-    said = {key: value for key, value in declared.items() if key not in {"title", "anyOf"}}
-    for choice in cast("list[dict[str, object]]", declared.get("anyOf", [])):
-        if choice.get("type") != "null":
-            said |= choice
-    return {key: value for key, value in said.items() if key != "default" or value not in ("", None)}
 
 
 def _properties(tool: Tool) -> list[str]:

@@ -67,6 +67,11 @@ def from_archive(archive: bytes) -> Provider:
     return provider
 
 
+def of_files(files: Mapping[str, bundle.BundleFile]) -> tuple[Provider | None, tuple[Problem, ...]]:
+    """A provider that is not in a folder yet, and its problems."""
+    return _read(files, bundle.digest(files), "")
+
+
 def default_folders() -> tuple[Path, ...]:
     """The providers that are shipped, found through the package `providers`, in a checkout and in a wheel."""
     places = [Path(place) for place in import_module("providers").__path__]

@@ -1,6 +1,6 @@
 """Read applications, and the specs they were submitted with."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from engine.domain.application import Application, SubmittedVersion
@@ -10,7 +10,7 @@ from engine.domain.values import Actor, ApplicationId
 from engine.errors import NotFound
 from engine.services import paging, texts
 from engine.services.applying import application_event
-from engine.services.masking import shown
+from engine.services.masking import shown, spec_text
 from engine.services.platform import Page, Platform
 from engine.store import applications, events, resources
 from engine.store.again import transacted
@@ -82,6 +82,12 @@ def status_of(application: Application, owned: tuple[Resource, ...]) -> str:
     return "degraded" if ResourceState.DEGRADED in states else "active"
 
 
+def names_of(platform: Platform, ids: Collection[ApplicationId]) -> dict[ApplicationId, tuple[str, str]]:
+    """Name and environment of each, deleted ones included."""
+    with platform.store.read() as tx:
+        return applications.names_of(tx, ids)
+
+
 def spec_of(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRONMENT) -> SubmittedVersion:
     """The newest submitted Score document. Raises NotFound."""
     with platform.store.read() as tx:
@@ -90,6 +96,11 @@ def spec_of(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRON
     if newest is None:
         raise NotFound("spec", name)
     return newest
+
+
+def spec_shown(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRONMENT) -> str:
+    """The newest document, with its secrets masked. Raises NotFound."""
+    return spec_text(platform, spec_of(platform, name, environment=environment).source)
 
 
 def spec_revealed(

@@ -1,6 +1,6 @@
 """Providers and golden paths, as the active set has them."""
 
-from engine.domain.provider import Provider, ProviderWorkflow
+from engine.domain.provider import Provider, ProviderWorkflow, ResourceType
 from engine.errors import NotFound
 from engine.services.platform import Platform
 
@@ -14,6 +14,15 @@ def provider(platform: Platform, name: str) -> Provider:
     found = platform.providers.registry.provider(name)
     if found is None:
         raise NotFound("provider", name, known=[known.name for known in providers(platform)])
+    return found
+
+
+def resource_type(platform: Platform, name: str) -> tuple[Provider, ResourceType]:
+    """A type by its name or an alias, with the provider that makes it. Raises NotFound."""
+    registry = platform.providers.registry
+    found = registry.resolve(name)
+    if found is None:
+        raise NotFound("resource type", name, known=registry.type_names)
     return found
 
 

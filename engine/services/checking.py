@@ -1,11 +1,16 @@
-"""Judge a document without doing anything with it."""
+"""Judge a document, or the files of a provider, without doing anything with them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.domain import spec_reader, workflow_reader
+from engine.domain import provider_reader, spec_reader, workflow_reader
+from engine.domain.provider import Provider
+from engine.domain.registry_reader import registry_conflicts
 from engine.domain.yaml_source import Limits, Source, load_all
 from engine.errors import Problem, Severity
+from engine.providers import loading
+from engine.providers.bundle import BundleFile
 from engine.services.platform import Platform
 from engine.steps.registry import config_problems, step_types
 
@@ -51,6 +56,29 @@ def check(
         max_resources=settings.max_resources_per_spec,
     )
     return Verdict(wanted, tuple(problem for parsed in specs for problem in parsed.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderVerdict:
+    """What the files would be as a provider; None when they are none. Warnings leave them valid."""
+
+    provider: Provider | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def valid(self) -> bool:
+        return self.provider is not None and not any(found.severity is Severity.ERROR for found in self.problems)
+
+
+def check_provider(platform: Platform, files: Mapping[str, str]) -> ProviderVerdict:
+    """Every problem of a provider given by its files (`provider.yaml` and what it names), beside those active now."""
+    contents = {name: BundleFile(text.encode()) for name, text in files.items()}
+    provider, problems = loading.of_files(contents)
+    if provider is None:
+        return ProviderVerdict(None, problems)
+    others = [other for other in platform.providers.registry.providers if other.name != provider.name]
+    conflicts = registry_conflicts([*others, provider], files={provider.digest: provider_reader.MANIFEST})
+    return ProviderVerdict(provider, (*problems, *conflicts))
 
 
 def _guessed(text: Source) -> DocumentKind:

@@ -1,19 +1,21 @@
-"""Delete an application: everything that only it refers to, in reverse order."""
+"""Delete an application, everything that only it refers to in reverse order; or one resource beside its spec."""
 
 from collections.abc import Mapping
 
 from engine.domain.application import Application
 from engine.domain.plan import Plan
 from engine.domain.planner import Current
-from engine.domain.resource import ResourceKey
+from engine.domain.resource import ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_ENVIRONMENT
-from engine.domain.values import Actor, JsonObject
+from engine.domain.values import Actor, JsonObject, ResourceId
+from engine.errors import Conflict, NotFound
+from engine.services import origins
 from engine.services.applications import existing
 from engine.services.applying import application_event, apply_plan
 from engine.services.planning import check_plan, current_state, plan_for
 from engine.services.platform import Platform
 from engine.services.submissions import Submission, carried_out
-from engine.store import applications, events
+from engine.store import applications, dependencies, events, resources
 from engine.store.database import Transaction
 
 
@@ -44,6 +46,71 @@ def delete(
         return carry_out_deletion(tx, platform, actor, name, environment, plan_hash=plan_hash, confirm=confirm)
 
     return carried_out(platform, actor, "delete", idempotency_key, request=request, work=work)
+
+
+def delete_resource(
+    platform: Platform,
+    actor: Actor,
+    resource_id: ResourceId,
+    *,
+    dry_run: bool = False,
+    plan_hash: str | None = None,
+    confirm: bool = False,
+    idempotency_key: str | None = None,
+) -> Submission:
+    """Delete one resource that was asked for beside a spec.
+
+    Raises NotFound, and Conflict for what a spec declares, what others use, and what is protected.
+    """
+    if dry_run:
+        with platform.store.read() as tx:
+            found, plan, _ = _planned_alone(tx, platform, resource_id, locked=False)
+        check_plan(plan, plan_hash=plan_hash, confirm=False, deleting=True)
+        return Submission(found.name, found.environment, plan.hash, applied=False, plan=plan)
+
+    def work(tx: Transaction) -> Submission:
+        found, plan, current = _planned_alone(tx, platform, resource_id, locked=True)
+        check_plan(plan, plan_hash=plan_hash, confirm=confirm, deleting=True)
+        ids = apply_plan(tx, found, plan, current, actor=actor, spec_version=None)
+        return Submission(found.name, found.environment, plan.hash, applied=True, plan=plan, execution_ids=tuple(ids))
+
+    request: JsonObject = {"resource_id": resource_id, "plan_hash": plan_hash}
+    return carried_out(platform, actor, "delete-resource", idempotency_key, request=request, work=work)
+
+
+def _planned_alone(
+    tx: Transaction, platform: Platform, resource_id: ResourceId, *, locked: bool
+) -> tuple[Application, Plan, Mapping[ResourceKey, Current]]:
+    resource = resources.get(tx, resource_id)
+    if resource is None or resource.state is ResourceState.TERMINATED:
+        raise NotFound("resource", resource_id)
+    found = applications.find(tx, resource.application, resource.key.environment, lock=locked)
+    if found is None:
+        raise NotFound("application", resource.application)
+    version = origins.declaring(tx, found, resource)
+    if version:
+        raise Conflict(
+            f"`{resource.key}` is declared by the spec of `{found.name}` (version {version}).",
+            code="declared_by_spec",
+            hint="Leave it out of the spec and submit that with `prune`, or delete the application.",
+        )
+    users = resources.by_ids(tx, {user for user, _ in dependencies.dependants(tx, [resource_id])})
+    if users:
+        named = ", ".join(f"`{user.key}`" for user in list(users.values())[:5])
+        raise Conflict(f"`{resource.key}` is still used by {named}.", code="still_used", hint="Delete these first.")
+    current = current_state(
+        tx,
+        platform,
+        application=found.name,
+        application_id=found.id,
+        environment=found.environment,
+        spec=None,
+        locked=locked,
+    )
+    plan = plan_for(
+        platform, application=found.name, environment=found.environment, spec=None, current=current, only=resource.key
+    )
+    return found, plan, current
 
 
 def carry_out_deletion(

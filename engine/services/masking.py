@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import yaml
+
 from engine.domain.changes import MASK
 from engine.domain.resource import Resource
 from engine.errors import Invalid, NotFound
@@ -15,6 +17,23 @@ def shown(platform: Platform, resource: Resource) -> Resource:
         return resource
     params = {name: MASK if name in secret else value for name, value in resource.params.items()}
     return replace(resource, params=params)
+
+
+def spec_text(platform: Platform, source: str) -> str:
+    """A stored Score document with `***` for every param that its provider declares secret; otherwise as it was sent.
+
+    A document with secrets is written anew, without its comments: they may repeat what is masked.
+    """
+    document: object = yaml.safe_load(source)
+    declared = document.get("resources") if isinstance(document, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # YAML from outside
+    masked = False
+    for wanted in declared.values() if isinstance(declared, dict) else ():  # pyright: ignore[reportUnknownVariableType] # YAML from outside
+        if not isinstance(wanted, dict) or not isinstance(params := wanted.get("params"), dict):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # YAML from outside
+            continue
+        found = platform.providers.registry.resolve(str(wanted.get("type")))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] # YAML from outside
+        for name in found[1].secret_params & params.keys() if found else ():  # pyright: ignore[reportUnknownMemberType] # YAML from outside
+            params[name], masked = MASK, True
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True) if masked else source
 
 
 def _secret_params(platform: Platform, resource: Resource) -> frozenset[str]:

@@ -113,6 +113,13 @@ def names(tx: Transaction, environment: str | None = None) -> list[str]:
     return list(tx.connection.execute(query).scalars())
 
 
+def names_of(tx: Transaction, ids: Collection[ApplicationId]) -> dict[ApplicationId, tuple[str, str]]:
+    """Name and environment of each, deleted ones included."""
+    query = sa.select(applications.c.id, applications.c.name, applications.c.environment)
+    rows = tx.connection.execute(query.where(among(tx, applications.c.id, ids)))
+    return {ApplicationId(row.id): (row.name, row.environment) for row in rows}
+
+
 def environments(tx: Transaction) -> list[tuple[str, int]]:
     """Environments that have applications, with how many."""
     query = (

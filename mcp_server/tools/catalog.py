@@ -1,13 +1,14 @@
 """What can be asked for: golden paths and providers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.domain.provider import Provider, ProviderWorkflow, ResourceType, WorkflowCategory
 from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Parameter
 from engine.services import catalog
-from mcp_server.answers import call, table
+from mcp_server.answers import call, fitting, table
+from mcp_server.fields import Cursor, Limit, Search
 from mcp_server.house import House
 
 _FEW = 3
@@ -19,23 +20,25 @@ _WIDE = 600
 class CatalogTools:
     house: House
 
-    def list_golden_paths(self) -> JsonObject:
+    def list_golden_paths(self, search: Search = "", limit: Limit = 50, cursor: Cursor = "") -> JsonObject:
         """List ready-made workflows for self-service and their inputs (`*` = required); execute_workflow runs them."""
-        found = catalog.golden_paths(self.house.platform)
+        every = catalog.golden_paths(self.house.platform)
+        found = [(owner, path) for owner, path in every if _matches(search, path.name, _described(path))]
         rows: list[list[Json]] = [
             [path.name, owner.name, _described(path), _parameters(path.definition.parameters)] for owner, path in found
         ]
-        listed = table(("name", "provider", "description", "inputs"), rows, width=_WIDE)
+        listed = _page(("name", "provider", "description", "inputs"), rows, after=cursor, limit=limit)
         runs: list[Json] = [call("execute_workflow", workflow_name=path.name, dry_run=True) for _, path in found[:_FEW]]
         return {**listed, "next": runs}
 
-    def list_providers(self) -> JsonObject:
+    def list_providers(self, search: Search = "", limit: Limit = 50, cursor: Cursor = "") -> JsonObject:
         """List providers and the resource types each can make. Only these types work in a Score spec."""
-        found = catalog.providers(self.house.platform)
+        every = sorted(catalog.providers(self.house.platform), key=lambda provider: provider.name)
+        found = [p for p in every if _matches(search, p.name, p.description, *(kind.name for kind in p.resource_types))]
         rows: list[list[Json]] = [
             [p.name, p.version, p.description, ", ".join(kind.name for kind in p.resource_types)] for p in found
         ]
-        listed = table(("name", "version", "description", "resource_types"), rows)
+        listed = _page(("name", "version", "description", "resource_types"), rows, after=cursor, limit=limit)
         return {**listed, "next": [call("get_provider_details", provider_name=p.name) for p in found[:_FEW]]}
 
     def get_provider_details(self, provider_name: str) -> JsonObject:
@@ -54,6 +57,18 @@ class CatalogTools:
         }
 
 
+def _matches(search: str, *texts: str) -> bool:
+    return any(search.casefold() in text.casefold() for text in texts)
+
+
+def _page(columns: Sequence[str], rows: Sequence[Sequence[Json]], *, after: str, limit: int) -> JsonObject:
+    """Rows whose first value is a name, sorted by it; the cursor is the last name."""
+    rest = [row for row in rows if str(row[0]) > after]
+    kept = fitting(columns, rest[:limit], width=_WIDE)
+    more: JsonObject = {"next_cursor": str(kept[-1][0])} if len(kept) < len(rest) else {}
+    return {"columns": list[Json](columns), "rows": list[Json](kept), **more}
+
+
 def _types(found: Provider) -> JsonObject:
     columns = ("type", "aliases", "operations", "params", "outputs")
     rows: list[list[Json]] = [
@@ -61,7 +76,7 @@ def _types(found: Provider) -> JsonObject:
             kind.name,
             ", ".join(kind.aliases),
             ", ".join(operation.value for operation in kind.operations),
-            _params(kind),
+            params_of(kind),
             ", ".join(f"{o.name} (secret)" if o.secret else o.name for o in kind.outputs),
         ]
         for kind in found.resource_types
@@ -99,7 +114,7 @@ def _parameter(item: Parameter) -> str:
     return f"{kind}{choices}{default}{' (secret)' if item.secret else ''}"
 
 
-def _params(kind: ResourceType) -> str:
+def params_of(kind: ResourceType) -> str:
     """The top level of the JSON Schema of a type's params, in the same notation."""
     schema = kind.params_schema
     properties = schema.get("properties") if schema else None

@@ -6,22 +6,20 @@ from typing import Annotated
 from mcp.server.mcpserver import Context
 from pydantic import Field
 
-from engine.domain.execution import FINAL, ExecutionState, StepState
-from engine.domain.runs import StepRun
+from engine.domain.execution import ExecutionState
+from engine.domain.runs import ListedExecution
 from engine.domain.values import ExecutionId, Json, JsonObject
 from engine.services import executions, previews, views
 from engine.services.afterwards import done
-from engine.services.executions import ExecutionView
-from engine.store.hints import of_execution
-from mcp_server.answers import call, page, table
+from mcp_server.answers import call, instant, page, table
 from mcp_server.arguments import page_cursor, stored_id
-from mcp_server.fields import Cursor, IdempotencyKey, Limit, Logs, Wait
-from mcp_server.house import LONGEST_WAIT, House, Progress, aside, wait_for
+from mcp_server.fields import Cursor, Detail, IdempotencyKey, Limit, LogsWanted, Wait
+from mcp_server.house import LONGEST_WAIT, House, aside
 from mcp_server.plans import plan_table
+from mcp_server.statuses import status_of, watched
 
-_COLUMNS = ("id", "workflow", "application", "environment", "status", "steps", "started_at", "duration_ms", "error")
-_STEP_COLUMNS = ("step", "type", "status", "attempt", "duration_ms", "note")
-_LOG_TAIL, _NOTE = 3000, 500
+_COLUMNS = ("id", "workflow", "application", "environment", "status", "started_at", "error")
+_FULL = ("steps", "duration_ms", "operation", "resource_id", "attempt", "actor", "created_at", "completed_at")
 
 
 @dataclass(frozen=True)
@@ -67,22 +65,34 @@ class RunTools:
                 "next": [call("list_resources", application=str(given.get("app_name", "")))],
             }
         with done(f"Execution {started} is started"):
-            view = await self._watch(started, wait_seconds, ctx)
-            return await aside(_status, self.house, view, "failed")
+            view = await watched(self.house, started, wait_seconds, ctx)
+            return await aside(status_of, self.house, view)
 
     async def get_workflow_status(
-        self, execution_id: int, ctx: Context, wait_seconds: Wait = 0, logs: Logs = "failed"
+        self,
+        execution_id: int,
+        ctx: Context,
+        wait_seconds: Wait = 0,
+        logs: LogsWanted = "failed",
+        step: Annotated[str, Field(description="Only the logs of this one.")] = "",
+        detail: Detail = "concise",
     ) -> JsonObject:
-        """Show an execution's steps, outputs, errors and logs.
+        """Show an execution's steps, outputs, errors and logs; detail=full adds its inputs and earlier attempts.
 
         With wait_seconds it answers once the execution has ended, or after that time: prefer it to asking repeatedly.
         """
         known = ExecutionId(stored_id("execution_id", execution_id))
-        view = await self._watch(known, wait_seconds, ctx)
-        return await aside(_status, self.house, view, logs)
+        view = await watched(self.house, known, wait_seconds, ctx)
+        return await aside(status_of, self.house, view, logs=logs, step=step, full=detail == "full")
 
     def list_workflow_executions(
-        self, limit: Limit = 20, cursor: Cursor = "", application: str = "", status: str = "", environment: str = ""
+        self,
+        limit: Limit = 20,
+        cursor: Cursor = "",
+        application: str = "",
+        status: str = "",
+        environment: str = "",
+        detail: Detail = "concise",
     ) -> JsonObject:
         """List executions, newest first."""
         found = executions.listed(
@@ -93,43 +103,23 @@ class RunTools:
             cursor=page_cursor(cursor),
             limit=limit,
         )
-        rows: list[list[Json]] = []
-        for run in found.items:
-            view = views.execution(run)
-            rows.append(
-                [
-                    run.id,
-                    run.workflow,
-                    run.application,
-                    run.environment,
-                    run.state.value,
-                    f"{run.completed_steps}/{run.total_steps}",
-                    view["started_at"],
-                    run.duration_ms,
-                    run.error,
-                ]
-            )
+        full = detail == "full"
+        rows = [_row(run, full=full) for run in found.items]
         failed = [run.id for run in found.items if run.state is ExecutionState.FAILED][:1]
         following: list[Json] = [call("get_workflow_status", execution_id=known) for known in failed]
-        return {**page(_COLUMNS, rows, found.next_cursor), "next": following}
-
-    async def _watch(self, execution_id: ExecutionId, seconds: int, context: Context) -> ExecutionView:
-        with self.house.bells.on(of_execution(execution_id)) as bell:
-            return await wait_for(
-                bell,
-                lambda: executions.get(self.house.platform, execution_id),
-                ended=lambda view: view.execution.state in FINAL,
-                progress=_progress,
-                seconds=seconds,
-                context=context,
-            )
+        columns = (*_COLUMNS, *_FULL) if full else _COLUMNS
+        return {**page(columns, rows, found.next_cursor, full=full), "next": following}
 
 
-def _progress(view: ExecutionView) -> Progress:
-    run = view.execution
-    running = [step.name for step in view.steps if step.state in {StepState.RUNNING, StepState.WAITING}]
-    words = f"{run.workflow} is {run.state}" + (f": {', '.join(running)}" if running else "")
-    return Progress(run.completed_steps, run.total_steps, words)
+def _row(run: ListedExecution, *, full: bool) -> list[Json]:
+    known: list[Json] = [run.id, run.workflow, run.application, run.environment, run.state.value]
+    known += [instant(run.started_at), run.error]
+    if not full:
+        return known
+    operation = run.operation.value if run.operation else None
+    steps = f"{run.completed_steps}/{run.total_steps}"
+    times: list[Json] = [instant(run.created_at), instant(run.finished_at)]
+    return [*known, steps, run.duration_ms, operation, run.resource_id, run.attempt, run.actor, *times]
 
 
 def _preview(found: previews.Preview, workflow_name: str, environment: str) -> JsonObject:
@@ -145,68 +135,3 @@ def _preview(found: previews.Preview, workflow_name: str, environment: str) -> J
         answer |= {"summary": found.plan.summary, "plan": plan_table(found.plan)}
     again = call("execute_workflow", workflow_name=workflow_name, environment=environment, wait_seconds=LONGEST_WAIT)
     return {**answer, "next": [again.replace(", ", ", inputs=<the same>, ", 1)]}
-
-
-def _status(house: House, view: ExecutionView, logs: Logs) -> JsonObject:
-    run = view.execution
-    shown = views.execution(run)
-    answer: JsonObject = {
-        "execution_id": run.id,
-        "workflow": run.workflow,
-        "status": run.state.value,
-        "application": run.application or None,
-        "environment": run.environment or None,
-        "resource_id": run.resource_id,
-        "operation": shown["operation"],
-        "attempt": run.attempt,
-        "steps_done": f"{run.completed_steps}/{run.total_steps}",
-        "started_at": shown["started_at"],
-        "completed_at": shown["completed_at"],
-        "error_message": run.error,
-        "steps": table(_STEP_COLUMNS, [_step(step) for step in view.steps], width=_NOTE),
-        "outputs": views.masked(run.outputs),
-        "logs": _logs(house, view, logs),
-        "next": _next(view),
-    }
-    if run.outputs.secret:
-        reveal = (
-            f"; a person can read them: innominatus-ctl resource {run.resource_id} --reveal" if run.resource_id else ""
-        )
-        answer["secrets"] = f"Values shown as *** are secret{reveal}"
-    return answer
-
-
-def _step(step: StepRun) -> list[Json]:
-    shown = views.step(step)
-    waits = shown["waits_for"]
-    note = step.error or step.reason
-    if not note and isinstance(waits, dict):
-        note = f"waits for {waits['kind']} {waits['ref'] or ''}".strip()
-    return [step.name, step.type, shown["status"], step.attempt, step.duration_ms, note]
-
-
-def _logs(house: House, view: ExecutionView, which: Logs) -> JsonObject:
-    """The end of the newest attempt's log, per step."""
-    if which == "none" or not view.steps:
-        return {}
-    found: JsonObject = {}
-    for step, text in executions.logs(house.platform, view.execution.id):
-        if text.strip() and (which == "tail" or step.state is StepState.FAILED):
-            # The newline makes it a fenced block, also when it is one line.
-            found[step.name] = f"{text.rstrip()[-_LOG_TAIL:]}\n"
-    return found
-
-
-def _next(view: ExecutionView) -> list[Json]:
-    run = view.execution
-    if run.state not in FINAL:
-        waiting = [step.name for step in view.steps if step.wait_kind is not None and step.wait_kind.value == "person"]
-        person: list[Json] = [f"a person continues step `{name}`; no tool can" for name in waiting]
-        return [call("get_workflow_status", execution_id=run.id, wait_seconds=LONGEST_WAIT), *person]
-    resource: list[Json] = (
-        [] if run.resource_id is None else [call("get_resource_details", resource_id=run.resource_id)]
-    )
-    if run.state is ExecutionState.SUCCEEDED:
-        return resource
-    retry = f"after the cause is gone, a person can run: innominatus-ctl workflow retry {run.id}"
-    return [call("get_workflow_status", execution_id=run.id, logs="tail"), *resource, retry]

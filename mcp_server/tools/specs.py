@@ -7,22 +7,24 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from engine.domain.resource import ResourceState
+from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import Json, JsonObject
-from engine.services import applications, submissions, views
+from engine.errors import NotFound
+from engine.services import applications, deletions, submissions, views
 from engine.services.afterwards import done
 from engine.services.applications import ApplicationView
 from engine.services.submissions import Submission
 from engine.store.hints import of_application
-from mcp_server.answers import call, page, table
+from mcp_server.answers import call, instant, page, table
 from mcp_server.arguments import page_cursor
-from mcp_server.fields import Cursor, IdempotencyKey, Limit, Wait
+from mcp_server.fields import Cursor, Detail, IdempotencyKey, Limit, PlanHash, Wait
 from mcp_server.house import LONGEST_WAIT, House, Progress, aside, wait_for
-from mcp_server.plans import plan_table
+from mcp_server.submissions import applying, submission
 from mcp_server.tools.things import failures
 
-_COLUMNS = ("id", "name", "environment", "version", "status", "resources", "updated_at", "expires_at")
+_COLUMNS = ("id", "name", "environment", "version", "status", "resources", "updated_at")
+_FULL = ("created_at", "expires_at", "created_by")
 _RESOURCE_COLUMNS = ("id", "name", "type", "state", "execution_id", "error")
-_MOST_WARNINGS = 20
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class SpecTools:
         application: Annotated[str, Field(description="Part of the name.")] = "",
         limit: Limit = 50,
         cursor: Cursor = "",
+        detail: Detail = "concise",
     ) -> JsonObject:
-        """List applications (one submitted Score spec each) with their status."""
+        """List applications (one submitted Score spec each) with their status; detail=full for one shows its spec."""
         found = applications.listed(
             self.house.platform,
             environment=environment or None,
@@ -44,24 +47,18 @@ class SpecTools:
             cursor=page_cursor(cursor),
             limit=limit,
         )
-        rows: list[list[Json]] = [
-            [
-                view.application.id,
-                view.application.name,
-                view.application.environment,
-                view.version,
-                view.status,
-                len(view.resources),
-                views.moment(view.application.updated_at),
-                views.moment(view.application.expires_at),
-            ]
-            for view in found.items
-        ]
+        full = detail == "full"
+        rows = [_row(view, full=full) for view in found.items]
         following: list[Json] = [
             call("list_resources", application=view.application.name, environment=view.application.environment)
             for view in found.items[:1]
         ]
-        return {**page(_COLUMNS, rows, found.next_cursor), "next": following}
+        columns = (*_COLUMNS, *_FULL) if full else _COLUMNS
+        answer = page(columns, rows, found.next_cursor, full=full)
+        if full and len(found.items) == 1 and found.items[0].version:
+            only = found.items[0].application
+            answer["spec"] = applications.spec_shown(self.house.platform, only.name, environment=only.environment)
+        return {**answer, "next": following}
 
     async def submit_spec(  # noqa: PLR0913 # each is an argument of the tool
         self,
@@ -70,7 +67,7 @@ class SpecTools:
         environment: Annotated[str, Field(description="Default: `default`.")] = "",
         *,
         dry_run: bool = False,
-        plan_hash: Annotated[str, Field(description="Of the dry run that was agreed to.")] = "",
+        plan_hash: PlanHash = "",
         prune: Annotated[bool, Field(description="Delete resources that the spec no longer has.")] = False,
         strict: Annotated[bool, Field(description="Refuse what is not standard Score.")] = False,
         idempotency_key: IdempotencyKey = "",
@@ -94,12 +91,53 @@ class SpecTools:
             confirm=True,
             idempotency_key=idempotency_key or None,
         )
-        answer = _submission(made)
+        answer = submission(made)
         if dry_run:
-            return {**answer, "next": [_apply(made, prune=prune, strict=strict)]}
+            flags: JsonObject = {name: True for name, given in (("prune", prune), ("strict", strict)) if given}
+            again = applying(
+                "submit_spec", made, environment=made.environment, **flags, wait_seconds=LONGEST_WAIT
+            ).replace("submit_spec(", "submit_spec(spec_yaml=<the same>, ", 1)
+            return {**answer, "next": [again]}
         with done(f"The spec of `{made.application}` is applied"):
             view = await self._watch(made, wait_seconds, ctx)
         return {**answer, **_standing(view)}
+
+    async def delete_application(
+        self,
+        application: str,
+        ctx: Context,
+        environment: Annotated[str, Field(description="Default: `default`.")] = "",
+        *,
+        dry_run: bool = False,
+        plan_hash: PlanHash = "",
+        idempotency_key: IdempotencyKey = "",
+        wait_seconds: Wait = 0,
+    ) -> JsonObject:
+        """Delete an application with everything that only it uses, in reverse order.
+
+        First dry_run=true and show the plan; then call with its plan_hash, which deletes exactly that.
+        """
+        where = environment or DEFAULT_ENVIRONMENT
+        made = await aside(
+            deletions.delete,
+            self.house.platform,
+            self.house.actor(),
+            application,
+            environment=where,
+            dry_run=dry_run,
+            plan_hash=plan_hash or None,
+            confirm=True,
+            idempotency_key=idempotency_key or None,
+        )
+        answer = submission(made)
+        if dry_run:
+            following = applying(
+                "delete_application", made, application=application, environment=where, wait_seconds=LONGEST_WAIT
+            )
+            return {**answer, "next": [following]}
+        with done(f"The deletion of `{application}` is begun"):
+            left = await self._gone(made, wait_seconds, ctx)
+        return {**answer, **(_standing(left) if left else {"status": "deleted"})}
 
     async def _watch(self, made: Submission, seconds: int, context: Context) -> ApplicationView:
         def look() -> ApplicationView:
@@ -116,39 +154,34 @@ class SpecTools:
                 context=context,
             )
 
-
-def _submission(made: Submission) -> JsonObject:
-    answer: JsonObject = {
-        "application": made.application,
-        "environment": made.environment,
-        "applied": made.applied,
-        "plan_hash": made.plan_hash,
-        "version": made.version,
-        "execution_ids": list(made.execution_ids),
-        "replayed": made.replayed or None,
-    }
-    warnings: list[Json] = [str(found) for found in made.warnings[:_MOST_WARNINGS]]
-    if len(made.warnings) > _MOST_WARNINGS:
-        warnings.append(f"and {len(made.warnings) - _MOST_WARNINGS} more")
-    if made.plan is not None:
-        answer |= {"summary": made.plan.summary, "plan": plan_table(made.plan)}
-        warnings += made.plan.warnings
-    return {**answer, "warnings": warnings}
+    async def _gone(self, made: Submission, seconds: int, context: Context) -> ApplicationView | None:
+        """None once the application is gone; what is left of it when that takes longer, or something failed."""
+        first = await aside(_found, self.house, made)
+        if first is None:
+            return None
+        with self.house.bells.on(of_application(first.application.id)) as bell:
+            return await wait_for(
+                bell,
+                lambda: _found(self.house, made),
+                ended=lambda view: view is None or view.status == "failed",
+                progress=lambda view: _leaving(first, view),
+                seconds=seconds,
+                context=context,
+            )
 
 
-def _apply(made: Submission, *, prune: bool, strict: bool) -> Json:
-    if made.plan is not None and not made.plan.has_changes:
-        return "nothing to do: what exists is what the spec asks for"
-    flags: JsonObject = {"prune": True} if prune else {}
-    flags |= {"strict": True} if strict else {}
-    applying = call(
-        "submit_spec",
-        environment=made.environment,
-        plan_hash=made.plan_hash,
-        **flags,
-        wait_seconds=LONGEST_WAIT,
-    )
-    return applying.replace("(", "(spec_yaml=<the same>, ", 1)
+def _row(view: ApplicationView, *, full: bool) -> list[Json]:
+    found = view.application
+    known: list[Json] = [found.id, found.name, found.environment, view.version, view.status, len(view.resources)]
+    known.append(instant(found.updated_at))
+    return [*known, instant(found.created_at), instant(found.expires_at), found.created_by] if full else known
+
+
+def _found(house: House, made: Submission) -> ApplicationView | None:
+    try:
+        return applications.get(house.platform, made.application, environment=made.environment)
+    except NotFound:
+        return None
 
 
 def _standing(view: ApplicationView) -> JsonObject:
@@ -171,6 +204,12 @@ def _next(view: ApplicationView) -> list[Json]:
         call("get_workflow_status", execution_id=known, wait_seconds=LONGEST_WAIT) for known in running[:1]
     ]
     return [*watch, call("list_resources", application=name, environment=where)]
+
+
+def _leaving(first: ApplicationView, view: ApplicationView | None) -> Progress:
+    left = len(view.resources) if view else 0
+    gone = len(first.resources) - left
+    return Progress(gone, len(first.resources), f"{gone} of {len(first.resources)} resources are deleted")
 
 
 def _progress(view: ApplicationView) -> Progress:

@@ -2,17 +2,26 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from engine.domain.changes import MASK
 from engine.domain.resource import Resource, ResourceState
 from engine.domain.values import Json, JsonObject, ResourceId
-from engine.services import resources, views
-from mcp_server.answers import call, page, table
+from engine.services import deletions, resources, views
+from engine.services.origins import why
+from engine.services.resources import ResourceDetails
+from mcp_server.answers import call, instant, page, table
 from mcp_server.arguments import page_cursor, stored_id
-from mcp_server.fields import Cursor, Limit
+from mcp_server.fields import Cursor, Detail, IdempotencyKey, Limit, Part, PlanHash
 from mcp_server.house import LONGEST_WAIT, House
+from mcp_server.statuses import retrying
+from mcp_server.submissions import applying, submission
 
 _COLUMNS = ("id", "application", "environment", "name", "type", "state", "updated_at", "error")
+_FULL = ("provider", "workflow", "execution_id", "blocked_by")
+_EVERYTHING: tuple[Part, ...] = ("outputs", "history", "graph")
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class ResourceTools:
         environment: str = "",
         limit: Limit = 50,
         cursor: Cursor = "",
+        detail: Detail = "concise",
     ) -> JsonObject:
         """List resources (databases, volumes, workloads ...) with states; deleted ones only with state=terminated."""
         found = resources.listed(
@@ -38,20 +48,27 @@ class ResourceTools:
             cursor=page_cursor(cursor),
             limit=limit,
         )
-        rows = [resource_row(item) for item in found.items]
+        full = detail == "full"
+        rows = [_row(item, full=full) for item in found.items]
         known = not type or self.house.platform.providers.registry.resolve(type)
         following: list[Json] = failures(found.items) if rows or known else [call("list_providers")]
-        return {**page(_COLUMNS, rows, found.next_cursor), "next": following}
+        columns = (*_COLUMNS, *_FULL) if full else _COLUMNS
+        return {**page(columns, rows, found.next_cursor, full=full), "next": following}
 
-    def get_resource_details(self, resource_id: int) -> JsonObject:
-        """Show a resource: params, outputs (secrets as ***), dependencies, recent transitions, and what failed."""
+    def get_resource_details(
+        self,
+        resource_id: int,
+        include: Annotated[
+            list[Part], Field(description="Of these: outputs, history, graph, why. Default: all but why.")
+        ] = list(_EVERYTHING),  # noqa: B006 - it is never changed
+    ) -> JsonObject:
+        """Show a resource: params, outputs (secrets as ***), what it depends on, its history, and what failed.
+
+        include=["why"] tells who asked for it and how its provider was chosen.
+        """
         known = ResourceId(stored_id("resource_id", resource_id))
         details = resources.get(self.house.platform, known)
         found = details.resource
-        shown = views.resource_details(details)
-        transitions: list[list[Json]] = [
-            [views.moment(fact.at), fact.kind, fact.actor, fact.execution_id] for fact in details.transitions
-        ]
         answer: JsonObject = {
             "resource_id": found.id,
             "resource": str(found.key),
@@ -67,34 +84,80 @@ class ResourceTools:
             "reason": found.reason,
             "blocked_by": found.blocked_by,
             "params": _hidden(found.params, self._secret_params(found)),
-            "outputs": shown["outputs"],
-            "depends_on": [f"{other.id} {other.key} {other.state}" for other in details.depends_on],
-            "dependants": [f"{other.id} {other.key} {other.state}" for other in details.dependants],
-            "used_by": shown["used_by"],
-            "updated_at": shown["updated_at"],
-            "transitions": table(("at", "what", "actor", "execution_id"), transitions),
+            "updated_at": views.moment(found.updated_at),
+            **_parts(self.house, details, include),
             "next": _next(found),
         }
-        if found.secret_outputs & found.outputs.keys():
+        if "outputs" in include and found.secret_outputs & found.outputs.keys():
             answer["secrets"] = f"A person can read the *** values: innominatus-ctl resource {found.id} --reveal"
         return answer
+
+    def delete_resource(
+        self,
+        resource_id: int,
+        *,
+        dry_run: bool = False,
+        plan_hash: PlanHash = "",
+        idempotency_key: IdempotencyKey = "",
+    ) -> JsonObject:
+        """Delete one resource that was asked for beside a spec. First dry_run=true, then with its plan_hash.
+
+        What a spec declares is deleted by leaving it out there and submitting with prune=true.
+        """
+        made = deletions.delete_resource(
+            self.house.platform,
+            self.house.actor(),
+            ResourceId(stored_id("resource_id", resource_id)),
+            dry_run=dry_run,
+            plan_hash=plan_hash or None,
+            confirm=True,
+            idempotency_key=idempotency_key or None,
+        )
+        answer = submission(made)
+        if dry_run:
+            return {**answer, "next": [applying("delete_resource", made, resource_id=resource_id)]}
+        return {**answer, "next": [call("get_resource_details", resource_id=resource_id)]}
 
     def _secret_params(self, found: Resource) -> Collection[str]:
         owner = self.house.platform.providers.registry.resolve(found.key.type)
         return owner[1].secret_params if owner else ()
 
 
-def resource_row(found: Resource) -> list[Json]:
-    return [
+def _row(found: Resource, *, full: bool) -> list[Json]:
+    known: list[Json] = [
         found.id,
         found.application,
         found.key.environment,
         found.name,
         found.key.type,
         found.state.value,
-        views.moment(found.updated_at),
+        instant(found.updated_at),
         found.error or found.reason,
     ]
+    return [*known, found.provider, found.workflow, found.execution_id, found.blocked_by] if full else known
+
+
+def _parts(house: House, details: ResourceDetails, include: Collection[Part]) -> JsonObject:
+    """What was asked for beside the resource itself."""
+    parts: JsonObject = {}
+    if "outputs" in include:
+        parts["outputs"] = views.resource(details.resource)["outputs"]
+    if "graph" in include:
+        parts["depends_on"] = [_brief(other) for other in details.depends_on]
+        parts["dependants"] = [_brief(other) for other in details.dependants]
+        parts["used_by"] = [*details.used_by]
+    if "history" in include:
+        rows: list[list[Json]] = [
+            [instant(fact.at), fact.kind, fact.actor, fact.execution_id] for fact in details.transitions
+        ]
+        parts["transitions"] = table(("at", "what", "actor", "execution_id"), rows)
+    if "why" in include:
+        parts["why"] = list[Json](why(house.platform, details))
+    return parts
+
+
+def _brief(other: Resource) -> str:
+    return f"{other.id} {other.key} {other.state}"
 
 
 def failures(found: Collection[Resource]) -> list[Json]:
@@ -113,6 +176,6 @@ def _next(found: Resource) -> list[Json]:
     if found.in_progress:
         return [call("get_workflow_status", execution_id=found.execution_id, wait_seconds=LONGEST_WAIT)]
     if found.state is ResourceState.FAILED:
-        retry = f"after the cause is gone, a person can run: innominatus-ctl workflow retry {found.execution_id}"
-        return [call("get_workflow_status", execution_id=found.execution_id, logs="tail"), retry]
+        look = call("get_workflow_status", execution_id=found.execution_id, logs="tail")
+        return [look, retrying(found.execution_id)]
     return []

@@ -17,7 +17,7 @@ from engine.errors import FAMILIES
 from engine.providers.loading import default_folders
 from engine.steps.registry import EXECUTORS
 from mcp_server.schemas import LIST
-from mcp_server.tools import catalog, runs, specs, things
+from mcp_server.toolsets import TOOLS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 NOUNS = ("applications", "events", "golden_paths", "graphs", "providers", "resources", "specs", "system", "validation",
@@ -61,14 +61,8 @@ def test_every_config_key_of_every_step_type_is_there() -> None:
 
 
 def test_every_tool_is_there_with_its_arguments() -> None:
-    offered = [
-        name
-        for tools in (catalog.CatalogTools, runs.RunTools, specs.SpecTools, things.ResourceTools)
-        for name in vars(tools)
-        if not name.startswith("_")
-    ]
-    assert len(offered) == 10
-    assert headings("mcp.md") == set(offered)
+    assert headings("mcp.md") == set(TOOLS)
+    assert text("mcp.md").count("Toolset `core`.") == 10
     assert LIST["properties"]
     assert "`plan_hash`" in text("mcp.md")
 

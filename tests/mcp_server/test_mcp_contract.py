@@ -1,7 +1,9 @@
 """What clients hold the door to: names, budgets, annotations, schemas; and that nothing unexpected leaks."""
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,8 @@ from engine.services.platform import Platform
 from mcp_server.answers import LARGEST_ANSWER, answered, page, rendered, result
 from mcp_server.errors import FAMILY_HINTS, failed
 from mcp_server.server import PlatformServer, create_server
-from tests.mcp_server.conftest import Answer, Caller, Connect, score
+from mcp_server.toolsets import Selection, Toolset
+from tests.mcp_server.conftest import AGENT, Answer, Caller, Connect, score
 
 TEN = {
     "list_golden_paths",
@@ -31,6 +34,7 @@ TEN = {
     "submit_spec",
 }
 CHANGING = {"execute_workflow", "submit_spec"}
+SNAPSHOT = Path(__file__).with_name("tools.json")
 
 
 async def tools_of(server: PlatformServer) -> list[Tool]:
@@ -50,14 +54,26 @@ async def test_there_are_exactly_ten_tools_within_the_budget(server: PlatformSer
 
 
 @pytest.mark.anyio
+async def test_what_clients_see_of_the_tools_changes_only_on_purpose(platform: Platform) -> None:
+    """After a change that is meant: run this test with INNOMINATUS_UPDATE_SNAPSHOTS=1, and look at the difference."""
+    tools = await tools_of(create_server(platform, actor=AGENT, selection=Selection(frozenset(Toolset))))
+    seen = json.dumps([tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in tools], indent=1)
+    if os.environ.get("INNOMINATUS_UPDATE_SNAPSHOTS"):
+        SNAPSHOT.write_text(f"{seen}\n")
+    assert json.loads(SNAPSHOT.read_text()) == json.loads(seen)
+
+
+@pytest.mark.anyio
 async def test_the_arguments_people_know_are_advertised(server: PlatformServer) -> None:
     advertised = {tool.name: set(tool.input_schema["properties"]) for tool in await tools_of(server)}
     assert advertised["get_provider_details"] == {"provider_name"}
     assert {"workflow_name", "inputs", "idempotency_key", "wait_seconds"} <= advertised["execute_workflow"]
-    assert advertised["get_workflow_status"] == {"execution_id", "wait_seconds", "logs"}
-    assert {"limit", "cursor", "application", "status", "environment"} == advertised["list_workflow_executions"]
-    assert {"type", "application", "state", "environment", "limit", "cursor"} == advertised["list_resources"]
-    assert advertised["get_resource_details"] == {"resource_id"}
+    assert advertised["get_workflow_status"] == {"execution_id", "wait_seconds", "logs", "step", "detail"}
+    assert {"limit", "cursor", "application", "status", "environment", "detail"} == advertised[
+        "list_workflow_executions"
+    ]
+    assert {"type", "application", "state", "environment", "limit", "cursor", "detail"} == advertised["list_resources"]
+    assert advertised["get_resource_details"] == {"resource_id", "include"}
     assert {"spec_yaml", "environment", "dry_run", "plan_hash", "prune", "strict"} <= advertised["submit_spec"]
 
 
@@ -118,7 +134,7 @@ def test_an_error_about_hostile_text_cannot_give_instructions(error: Innominatus
 
 def test_a_long_list_ends_with_a_cursor_for_its_rest() -> None:
     rows: list[list[Json]] = [[number, "ü" * 400] for number in range(1, 101)]
-    made = page(("id", "name"), rows, "100")
+    made = page(("id", "name"), rows, "100", full=True)
     kept = Answer(answered(made)).rows()
     assert 10 < len(kept) < 100
     assert made["next_cursor"] == str(kept[-1]["id"])

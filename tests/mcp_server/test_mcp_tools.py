@@ -55,13 +55,13 @@ async def test_older_spellings_and_ids_as_texts_are_understood(connect: Connect,
 async def test_unknown_arguments_are_refused_with_the_nearest_name(connect: Connect) -> None:
     async with connect() as call:
         answer = await call("submit_spec", spec_yam="x", dry=True)
-        none = await call("list_providers", verbose=True)
+        listed = await call("list_providers", verbose=True)
         both = await call("submit_spec", spec="a", spec_yaml="b")
     assert [(found["path"], found["fix"]) for found in answer.problems] == [
         ("spec_yam", "did you mean `spec_yaml`?"),
         ("dry", "did you mean `dry_run`?"),
     ]
-    assert "it takes no arguments" in none.text
+    assert "it takes `search`, `limit`, `cursor`" in listed.text
     assert "spec: is not an argument" in both.text
 
 

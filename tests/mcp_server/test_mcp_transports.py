@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +16,17 @@ import pytest
 import uvicorn
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.shared.exceptions import MCPError
+from mcp_types import PromptReference
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from engine.services.platform import Platform
 from mcp_server.forward import forwarder
 from mcp_server.http import http_app
-from mcp_server.server import PlatformServer
-from tests.mcp_server.conftest import PROVIDER, Caller, score
+from mcp_server.server import PlatformServer, create_server
+from mcp_server.toolsets import TOOLS, Selection, Toolset
+from tests.mcp_server.conftest import AGENT, PROVIDER, Caller, score
 
 TOKEN = "inn_for_tests"
 
@@ -84,6 +89,36 @@ async def test_http_serves_both_eras_and_tells_progress(url: str, era: str) -> N
 
 
 @pytest.mark.anyio
+async def test_a_client_over_http_gets_what_it_asks_for_but_no_more_than_is_allowed(platform: Platform) -> None:
+    from mcp.client.streamable_http import streamable_http_client
+
+    allowed = Selection(frozenset({Toolset.CORE, Toolset.OPERATE}))
+    app = http_app(create_server(platform, actor=AGENT, selection=allowed))
+
+    async def offered(**headers: str) -> set[str]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with (
+            httpx2.AsyncClient(headers=named, timeout=30) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            return {tool.name for tool in (await client.list_tools()).tools}
+
+    with serving(app) as url:
+        every = await offered()
+        core = await offered(X_MCP_Toolsets="core,author")
+        reading = await offered(X_MCP_Readonly="true")
+        with pytest.raises(BaseExceptionGroup) as refused:
+            await offered(X_MCP_Toolsets="cor")
+        async with Client(forwarder(url, "", Selection(frozenset({Toolset.OPERATE}), read_only=True))) as near:
+            forwarded = {tool.name for tool in (await near.list_tools()).tools}
+    assert "Toolsets are `core`, `operate`, `author`" in "".join(traceback.format_exception(refused.value))
+    assert every == {name for name, kind in TOOLS.items() if kind.toolset is not Toolset.AUTHOR}
+    assert core == {name for name, kind in TOOLS.items() if kind.toolset is Toolset.CORE}
+    assert reading == {name for name in every if not TOOLS[name].writes}
+    assert forwarded == {"get_graph", "list_events"}
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -117,8 +152,14 @@ async def test_the_forwarder_says_what_the_server_says(server: PlatformServer, u
         refused = await call("submit_spec", spec_yam="x")
         arguments = {"workflow_name": "ask", "wait_seconds": 1}
         await near.call_tool("execute_workflow", arguments, progress_callback=note)
-        assert (await near.list_resources()).resources == []
-        assert (await near.list_prompts()).prompts == []
+        assert (await near.list_resources()).resources == (await far.list_resources()).resources != []
+        assert (await near.list_prompts()).prompts == (await far.list_prompts()).prompts != []
+        path = "innominatus://golden-paths/greet"
+        assert (await near.read_resource(path)).contents == (await far.read_resource(path)).contents
+        with pytest.raises(MCPError, match="Did you mean `greet`"):
+            await near.read_resource("innominatus://golden-paths/gret")
+        given = (PromptReference(type="ref/prompt", name="write-a-provider"), {"name": "resource_type", "value": "p"})
+        assert (await near.complete(*given)).completion == (await far.complete(*given)).completion
     assert (forwarded.text, forwarded.data) == (direct.text, direct.data)
     assert "did you mean `spec_yaml`?" in refused.text
     assert told == ["ask is waiting: approve"]

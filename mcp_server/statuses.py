@@ -1,0 +1,118 @@
+"""What an execution answers with: how far it is, what it said, what to do next."""
+
+from typing import Literal
+
+from mcp.server.mcpserver import Context
+
+from engine.domain.execution import FINAL, ExecutionState, StepState
+from engine.domain.runs import StepRun
+from engine.domain.values import ExecutionId, Json, JsonObject
+from engine.services import executions, views
+from engine.services.executions import ExecutionView
+from engine.store.hints import of_execution
+from mcp_server.answers import call, table
+from mcp_server.house import LONGEST_WAIT, House, Progress, wait_for
+from mcp_server.toolsets import enabled
+
+Logs = Literal["none", "failed", "tail"]
+_STEP_COLUMNS = ("step", "type", "status", "attempt", "duration_ms", "note")
+_LOG_TAIL, _NOTE = 3000, 500
+
+
+async def watched(house: House, execution_id: ExecutionId, seconds: int, context: Context) -> ExecutionView:
+    """The execution once it has ended, or after so many seconds."""
+    with house.bells.on(of_execution(execution_id)) as bell:
+        return await wait_for(
+            bell,
+            lambda: executions.get(house.platform, execution_id),
+            ended=lambda view: view.execution.state in FINAL,
+            progress=_progress,
+            seconds=seconds,
+            context=context,
+        )
+
+
+def _progress(view: ExecutionView) -> Progress:
+    run = view.execution
+    running = [step.name for step in view.steps if step.state in {StepState.RUNNING, StepState.WAITING}]
+    words = f"{run.workflow} is {run.state}" + (f": {', '.join(running)}" if running else "")
+    return Progress(run.completed_steps, run.total_steps, words)
+
+
+def status_of(
+    house: House, view: ExecutionView, *, logs: Logs = "failed", step: str = "", full: bool = False
+) -> JsonObject:
+    """The answer about an execution; `step` limits its logs, `full` adds inputs and earlier attempts.
+
+    Raises NotFound for a step that it does not have.
+    """
+    run = view.execution
+    shown = views.execution(run)
+    attempts = executions.get(house.platform, run.id, every_attempt=True).steps if full else view.steps
+    answer: JsonObject = {
+        "execution_id": run.id,
+        "workflow": run.workflow,
+        "status": run.state.value,
+        "application": run.application or None,
+        "environment": run.environment or None,
+        "resource_id": run.resource_id,
+        "operation": shown["operation"],
+        "attempt": run.attempt,
+        "steps_done": f"{run.completed_steps}/{run.total_steps}",
+        "started_at": shown["started_at"],
+        "completed_at": shown["completed_at"],
+        "error_message": run.error,
+        "steps": table(_STEP_COLUMNS, [_step(one) for one in attempts], width=_NOTE),
+        "inputs": views.masked(run.inputs) if full else None,
+        "outputs": views.masked(run.outputs),
+        "logs": _logs(house, view, logs, step),
+        "next": _next(view),
+    }
+    if run.outputs.secret:
+        reveal = (
+            f"; a person can read them: innominatus-ctl resource {run.resource_id} --reveal" if run.resource_id else ""
+        )
+        answer["secrets"] = f"Values shown as *** are secret{reveal}"
+    return answer
+
+
+def _step(step: StepRun) -> list[Json]:
+    shown = views.step(step)
+    waits = shown["waits_for"]
+    note = step.error or step.reason
+    if not note and isinstance(waits, dict):
+        note = f"waits for {waits['kind']} {waits['ref'] or ''}".strip()
+    return [step.name, step.type, shown["status"], step.attempt, step.duration_ms, note]
+
+
+def _logs(house: House, view: ExecutionView, which: Logs, only: str) -> JsonObject:
+    """The end of the newest attempt's log, per step."""
+    if which == "none" or not (view.steps or only):
+        return {}
+    found: JsonObject = {}
+    for step, text in executions.logs(house.platform, view.execution.id, step=only or None):
+        if text.strip() and (only or which == "tail" or step.state is StepState.FAILED):
+            # The newline makes it a fenced block, also when it is one line.
+            found[step.name] = f"{text.rstrip()[-_LOG_TAIL:]}\n"
+    return found
+
+
+def _next(view: ExecutionView) -> list[Json]:
+    run = view.execution
+    if run.state not in FINAL:
+        waiting = [step.name for step in view.steps if step.wait_kind is not None and step.wait_kind.value == "person"]
+        person: list[Json] = [f"a person continues step `{name}`; no tool can" for name in waiting]
+        return [call("get_workflow_status", execution_id=run.id, wait_seconds=LONGEST_WAIT), *person]
+    resource: list[Json] = (
+        [] if run.resource_id is None else [call("get_resource_details", resource_id=run.resource_id)]
+    )
+    if run.state is ExecutionState.SUCCEEDED:
+        return resource
+    return [call("get_workflow_status", execution_id=run.id, logs="tail"), *resource, retrying(run.id)]
+
+
+def retrying(execution_id: ExecutionId) -> str:
+    """How a failed execution is taken up again, once its cause is gone."""
+    if enabled("retry"):
+        return call("retry", execution_id=execution_id, wait_seconds=LONGEST_WAIT)
+    return f"after the cause is gone, a person can run: innominatus-ctl workflow retry {execution_id}"
