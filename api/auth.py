@@ -16,7 +16,9 @@ from engine.errors import Denied, InnominatusError, Invalid
 logger = structlog.get_logger()
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-PUBLIC = frozenset({"/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
+METADATA = "/.well-known/oauth-protected-resource/mcp"
+"""Where an MCP client looks up how it is let in (RFC 9728)."""
+PUBLIC = frozenset({METADATA, "/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
 """Paths that need no token. The description of the API holds nothing of the installation."""
 PROBES = frozenset({"/health", "/ready"})
 """Asked by address, not by name, by whoever watches over the server; they say nothing worth stealing."""
@@ -74,7 +76,7 @@ class Guard:
         except InnominatusError as error:
             method = scope.get("method", "WEBSOCKET")
             logger.warning("http.denied", code=error.code, method=method, path=scope["path"])
-            await errors.response(error)(scope, receive, send)
+            await errors.response(error, headers=_way_in(scope, error))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -126,6 +128,14 @@ class Guard:
                 "or in INNOMINATUS_API_TOKEN.",
             )
         return actor
+
+
+def _way_in(scope: Scope, error: InnominatusError) -> dict[str, str]:
+    """For an MCP client without a token: where it reads what is asked of it. The host has been judged before."""
+    if error.code != "unauthenticated" or scope["type"] != "http" or scope["path"] != "/mcp":
+        return {}
+    base = f"{scope.get('scheme', 'http')}://{_values(scope, 'host')[0]}"
+    return {"WWW-Authenticate": f'Bearer resource_metadata="{base}{METADATA}"'}
 
 
 def _may_have_a_body(scope: Scope) -> bool:

@@ -325,6 +325,15 @@ class Verdict(Model):
     problems: list[Problem]
 
 
+class ProtectedResource(Model):
+    """OAuth 2.0 protected resource metadata (RFC 9728)."""
+
+    resource: str = Field(examples=["http://localhost:8081/mcp"])
+    resource_name: str
+    bearer_methods_supported: list[str]
+    resource_documentation: str
+
+
 class Health(Model):
     status: str
     reason: str = ""

@@ -11,6 +11,7 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -33,7 +34,7 @@ from engine.errors import Denied, InnominatusError, Internal, Invalid, NotFound,
 from engine.services.bells import Bells
 from engine.services.platform import Platform
 from engine.store.away import DatabaseAway, in_short
-from mcp_server import library, schemas
+from mcp_server import consent, library, schemas
 from mcp_server.answers import answered
 from mcp_server.arguments import rejected, tidied
 from mcp_server.errors import failed
@@ -68,6 +69,7 @@ class PlatformServer(MCPServer[object]):
         selection: Selection,
         listed: Callable[[], None],
         ready: Callable[[], object] | None,
+        state_key: str = "",
     ) -> None:
         self._library = Library(house)
         self._selection = selection
@@ -84,6 +86,7 @@ class PlatformServer(MCPServer[object]):
             log_level="WARNING",
             subscriptions=Notices(house),
             middleware=[self._narrowed],
+            request_state_security=RequestStateSecurity(keys=[state_key]) if state_key else None,
         )
         for prompt in Prompts(house).all():
             self.add_prompt(prompt)
@@ -162,20 +165,36 @@ class PlatformServer(MCPServer[object]):
 
     async def call_tool(
         self, name: str, arguments: dict[str, object], context: Context[object, object] | None = None
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         """Run a tool. Every failure but a protocol error becomes a result that the model reads."""
         try:
             tool = self._tool(name)
             given = tidied(name, arguments, known=_properties(tool), required=_required(tool))
             await self._get_ready()
-            answer: object = await tool.run(given, context or Context(mcp_server=self))
-            return answered(cast("JsonObject", answer))
+            answer = await self._run(tool, given, context or Context(mcp_server=self))
+            return answer if isinstance(answer, InputRequiredResult) else answered(answer)
         except MCPError:
             raise
         except InnominatusError as error:
             return failed(_noted(name, error))
         except Exception as error:  # noqa: BLE001 # the door's one place where the unexpected becomes an answer
             return failed(_understood(name, error))
+
+    async def _run(
+        self, tool: Tool, given: dict[str, object], context: Context[object, object]
+    ) -> JsonObject | InputRequiredResult:
+        """Run it, asking the person through the client where that can lift the refusal."""
+        agreed: str | InputRequiredResult | None = consent.given(context) if "plan_hash" in _properties(tool) else ""
+        try:
+            return cast("JsonObject", await tool.run(given | ({"plan_hash": agreed} if agreed else {}), context))
+        except ToolError as error:
+            refused = consent.wanted(error.__cause__, context)
+            agreed = await consent.ask(refused, context) if refused else None
+            if agreed is None:
+                raise
+        if isinstance(agreed, InputRequiredResult):
+            return agreed
+        return cast("JsonObject", await tool.run({**given, "plan_hash": agreed}, context))
 
     def _tool(self, name: str) -> Tool:
         offered = [known for known in self._tools if enabled(known)]
@@ -262,6 +281,8 @@ def create_server(
         selection=selection,
         listed=listed,
         ready=None if isinstance(platform, Platform) else get,
+        # The same in every process of an installation: what one has asked, another may be answered.
+        state_key=platform.store.sealer.fingerprint(b"mcp request state") if isinstance(platform, Platform) else "",
     )
 
 

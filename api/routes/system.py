@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api import errors, models, routing
+from api.auth import METADATA
 from api.inputs import ActorOf, PlatformOf
 from api.metrics import Metrics
 from engine.domain.values import JsonObject
@@ -44,6 +45,18 @@ def ready(request: Request, platform: PlatformOf) -> Response | JsonObject:
     if not found.ready:
         return errors.response(Unavailable(found.reason or "The engine does not take work.", code="not_ready"))
     return {"status": "degraded", "reason": found.reason} if found.reason else {"status": "ready"}
+
+
+@router.get(METADATA, responses=models.one(models.ProtectedResource))
+async def mcp_metadata(request: Request) -> JsonObject:
+    """How an MCP client is let in: with a token in a header, as the REST API's clients are."""
+    base = str(request.base_url).rstrip("/")
+    return {
+        "resource": f"{base}/mcp",
+        "resource_name": "innominatus",
+        "bearer_methods_supported": ["header"],
+        "resource_documentation": f"{base}/docs",
+    }
 
 
 @router.get("/metrics", response_class=Response, responses=models.TEXT)

@@ -35,6 +35,16 @@ def test_everything_but_the_public_paths_wants_a_token(door: Door, stranger: Tes
 _NAMES = ("name", "app", "resource_id", "execution_id", "step")
 
 
+def test_an_mcp_client_without_a_token_is_told_where_to_read_what_is_asked(stranger: TestClient) -> None:
+    refused = stranger.post("/mcp")
+    problem(refused, 401, "unauthenticated")
+    where = "http://localhost:8081/.well-known/oauth-protected-resource/mcp"
+    assert refused.headers["www-authenticate"] == f'Bearer resource_metadata="{where}"'
+    told = stranger.get(where).json()
+    assert (told["resource"], told["bearer_methods_supported"]) == ("http://localhost:8081/mcp", ["header"])
+    assert stranger.get("/api/stats").headers["www-authenticate"] == "Bearer"
+
+
 def test_paths_that_do_not_exist_tell_a_stranger_nothing(stranger: TestClient) -> None:
     for path in ("/nothing", "/api", "/health/", "/health/x", "//health", "/HEALTH", "/mcp", "/docs/../api/stats"):
         problem(stranger.get(path), 401, "unauthenticated")
