@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from engine.domain.causes import REASONS, classify
 from engine.domain.diagnosis import CauseClass, FailedStep, Fault
 from engine.domain.log_window import around
+from tests.support.faults import HEARD
 
 STEP = FailedStep("makes", "policy", 1)
 TEXT = st.text(st.sampled_from("quota exceeded timed out denied: 403 \n\t`'\x00é"), max_size=400) | st.text(
@@ -37,6 +38,16 @@ def test_a_fact_on_record_is_not_overruled_by_words(reason: str, cause: CauseCla
 )  # fmt: skip
 def test_words_count_where_they_are_said_of_the_failure(error: str, log: str, cause: str) -> None:
     assert classify(Fault(error, "exit_1", log=log, step=STEP)).cause == cause
+
+
+def test_the_words_of_many_programs_are_understood() -> None:
+    slips: list[str] = []
+    for name, (cause, text) in HEARD.items():
+        last = "\n".join(line.strip() for line in text.splitlines()[-5:])
+        found = classify(Fault(f"The script ended with exit code 1: {last}", "exit_1", log=text, step=STEP))
+        slips += [] if found.cause == cause else [f"{name}: {found.cause}, not {cause} ({found.evidence})"]
+    assert len(HEARD) > 100
+    assert not slips, "\n".join(slips)
 
 
 def test_what_a_person_wrote_into_the_address_of_a_request_decides_nothing() -> None:
