@@ -12,7 +12,7 @@ _DEPLOY = (
     "Deleting needs the plan_hash of a dry run that the person agreed to."
 )
 _ONLY_READS = "Here nothing can be changed, only read: tell the person what to run with innominatus-ctl instead."
-_FAILURES = "For failures: get_workflow_status, get_resource_details."
+_FAILURES = "For failures: get_workflow_status, get_resource_details; `explain` in them is the deepest cause."
 _LOOK = "list_events says what happened, get_graph what belongs to what."
 _OPERATE = "After the cause of a failure is gone: retry."
 _DATA = (

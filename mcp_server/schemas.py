@@ -47,19 +47,19 @@ STARTED = answer(
     texts=("workflow", "status", "message", "summary", "error_message"),
     numbers=("execution_id", "resource_id"),
     flags=("dry_run",),
-    objects=("inputs", "outputs", "logs"),
+    objects=("inputs", "outputs", "logs", "explain"),
     tables=("steps", "plan"),
 )
 STATUS = answer(
     texts=("workflow", "status", "application", "environment", "steps_done", "error_message"),
     numbers=("execution_id", "resource_id", "attempt"),
-    objects=("outputs", "logs"),
+    objects=("outputs", "logs", "explain"),
     tables=("steps",),
 )
 RESOURCE = answer(
     texts=("resource", "application", "environment", "type", "state", "error_message", "secrets"),
     numbers=("resource_id", "execution_id"),
-    objects=("params", "outputs"),
+    objects=("params", "outputs", "explain"),
     tables=("transitions",),
 )
 GRAPH = answer(texts=("application", "environment"), tables=("nodes", "edges"))

@@ -7,12 +7,12 @@ from mcp.server.mcpserver import Context
 from engine.domain.execution import FINAL, ExecutionState, StepState
 from engine.domain.runs import StepRun
 from engine.domain.values import ExecutionId, Json, JsonObject
-from engine.services import executions, views
+from engine.services import diagnosis, executions, views
 from engine.services.executions import ExecutionView
 from engine.store.hints import of_execution
 from mcp_server.answers import call, table
+from mcp_server.explained import explained
 from mcp_server.house import LONGEST_WAIT, House, Progress, wait_for
-from mcp_server.toolsets import enabled
 
 Logs = Literal["none", "failed", "tail"]
 _STEP_COLUMNS = ("step", "type", "status", "attempt", "duration_ms", "note")
@@ -49,6 +49,8 @@ def status_of(
     run = view.execution
     shown = views.execution(run)
     attempts = executions.get(house.platform, run.id, every_attempt=True).steps if full else view.steps
+    broken = run.state in {ExecutionState.FAILED, ExecutionState.CANCELLED}
+    why = diagnosis.of_execution(house.platform, run.id) if broken else None
     answer: JsonObject = {
         "execution_id": run.id,
         "workflow": run.workflow,
@@ -67,6 +69,7 @@ def status_of(
         "outputs": views.masked(run.outputs),
         "logs": _logs(house, view, logs, step),
         "next": _next(view),
+        **explained(why, logs_shown=logs != "none" and not step),
     }
     if run.outputs.secret:
         reveal = (
@@ -106,13 +109,4 @@ def _next(view: ExecutionView) -> list[Json]:
     resource: list[Json] = (
         [] if run.resource_id is None else [call("get_resource_details", resource_id=run.resource_id)]
     )
-    if run.state is ExecutionState.SUCCEEDED:
-        return resource
-    return [call("get_workflow_status", execution_id=run.id, logs="tail"), *resource, retrying(run.id)]
-
-
-def retrying(execution_id: ExecutionId) -> str:
-    """How a failed execution is taken up again, once its cause is gone."""
-    if enabled("retry"):
-        return call("retry", execution_id=execution_id, wait_seconds=LONGEST_WAIT)
-    return f"after the cause is gone, a person can run: innominatus-ctl workflow retry {execution_id}"
+    return resource

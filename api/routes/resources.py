@@ -2,9 +2,10 @@
 
 from api import models, routing
 from api.bodies import ResolveBody
+from api.diagnosis_models import Diagnosis
 from api.inputs import ActorOf, Cursor, EnvironmentFilter, Filter, Limit, Number, PlatformOf, Reveal
 from engine.domain.values import JsonObject, ResourceId
-from engine.services import executions, resources, views
+from engine.services import diagnosis, diagnosis_views, executions, resources, views
 from engine.services.afterwards import done
 
 router = routing.router("resources")
@@ -40,6 +41,12 @@ def get_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number, *, r
     wanted = ResourceId(resource_id)
     details = resources.revealed(platform, actor, wanted) if reveal else resources.get(platform, wanted)
     return views.resource_details(details, reveal=reveal)
+
+
+@router.get("/api/resources/{resource_id}/explain", responses=models.one(Diagnosis))
+def explain_resource(platform: PlatformOf, resource_id: Number) -> JsonObject:
+    """Why it is failed, blocked or degraded: the deepest cause, what is left behind, and what to do next."""
+    return diagnosis_views.diagnosis(diagnosis.of_resource(platform, ResourceId(resource_id)))
 
 
 @router.post("/api/resources/{resource_id}/retry", status_code=202, responses=models.one(models.Execution, 202))

@@ -6,10 +6,11 @@ from fastapi import Query, Request, Response
 
 from api import models, routing
 from api.bodies import ExecuteBody, RunBody
+from api.diagnosis_models import Diagnosis
 from api.inputs import ActorOf, Cursor, EnvironmentFilter, Filter, IdempotencyKey, Limit, Name, Number, PlatformOf
 from api.live import Live
 from engine.domain.values import Actor, ExecutionId, JsonObject
-from engine.services import executions, views
+from engine.services import diagnosis, diagnosis_views, executions, views
 from engine.services.afterwards import done
 from engine.services.platform import Platform
 
@@ -114,6 +115,12 @@ def get_workflow_logs(platform: PlatformOf, execution_id: Number, step: Filter =
     """Every attempt of every step with its log, in order."""
     found = executions.logs(platform, ExecutionId(execution_id), step=step)
     return {"items": [{**views.step(run), "output_logs": text} for run, text in found], "next_cursor": ""}
+
+
+@router.get("/api/workflows/{execution_id}/explain", responses=models.one(Diagnosis))
+def explain_workflow_execution(platform: PlatformOf, execution_id: Number) -> JsonObject:
+    """Why it failed or was cancelled: the deepest cause, what is left behind, and what to do next."""
+    return diagnosis_views.diagnosis(diagnosis.of_execution(platform, ExecutionId(execution_id)))
 
 
 @router.post("/api/workflows/{execution_id}/retry", status_code=202, responses=models.one(models.Started, 202))

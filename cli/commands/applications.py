@@ -82,12 +82,13 @@ def note_next_steps(session: Session, items: list[JsonObject]) -> None:
     unwell = next((item for item in items if item.get("state") == "degraded"), None)
     if failed is not None:
         note("Look closer, mend the cause, and repeat it:")
+        note(session.command("resource", "explain", shown(failed.get("id"))))
         if run := as_number(failed.get("workflow_execution_id")):
             note(session.command("workflow", "logs", str(run)))
         note(session.command("resource", "retry", shown(failed.get("id"))))
     elif unwell is not None:
         note("Look closer:")
-        note(session.command("resource", shown(unwell.get("id"))))
+        note(session.command("resource", "explain", shown(unwell.get("id"))))
 
 
 def env(

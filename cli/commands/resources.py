@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.commands.applications import print_resources
+from cli.diagnosis import print_diagnosis
 from cli.options import AnyEnvironment
 from cli.session import note, print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, shown
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 App = Annotated[str | None, typer.Option("--app", "-a", help="Of this application only.")]
 Thing = Annotated[str, typer.Argument(metavar="ID|NAME", help="Its number, `type/id`, or its name in the spec.")]
-verbs = typer.Typer(help="Show a resource (`resource ID`), repeat what failed, or set a left-over straight.")
+verbs = typer.Typer(
+    help="Show a resource (`resource ID`), learn why it failed, repeat that, or set a left-over straight."
+)
 
 
 def listed(
@@ -105,6 +108,16 @@ def _print(found: JsonObject, *, reveal: bool) -> None:
             say(f"  {shown(event.get('at'))}  {what}  {shown(event.get('actor'))}")
             if event.get("kind") == "execution.failed" and data.get("error"):
                 say(f"      {shown(data.get('error'))}")
+
+
+@verbs.command()
+def explain(ctx: typer.Context, thing: Thing, app: App = None, environment: AnyEnvironment = None) -> None:
+    """Say why a resource is failed, blocked or degraded: the deepest cause, what is left behind, what to do next."""
+    session = session_of(ctx)
+    with session.api() as api:
+        number = _number(api, thing, app, environment)
+        found = api.get(f"/api/resources/{number}/explain")
+    session.show(found, lambda: print_diagnosis(session, found))
 
 
 @verbs.command()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.applications import quote
+from cli.diagnosis import print_diagnosis
 from cli.options import AnyEnvironment, Environment, Wait
 from cli.pausing import why_nothing_happens
 from cli.session import Session, note, print_fields, print_table, say, session_of
@@ -25,7 +26,9 @@ def _execution_number(text: str) -> int:
 
 
 Id = Annotated[int, typer.Argument(metavar="ID", help="The execution's number.", parser=_execution_number)]
-verbs = typer.Typer(help="Show an execution (`workflow ID`), read its logs, repeat, cancel or continue it.")
+verbs = typer.Typer(
+    help="Show an execution (`workflow ID`), read its logs, learn why it failed, repeat, cancel or continue it."
+)
 _COLUMNS = ("id", "application_name", "workflow_name", "status", "completed_steps", "total_steps", "duration_ms")
 
 
@@ -141,6 +144,15 @@ def _follow_logs(session: Session, execution: int, step: str | None) -> None:
         note(f"Execution {execution} has {shown(ended.get('status'))}.")
     else:
         told(json.dumps(ended))
+
+
+@verbs.command()
+def explain(ctx: typer.Context, execution: Id) -> None:
+    """Say why an execution failed: the deepest cause, what is left behind, what to do next."""
+    session = session_of(ctx)
+    with session.api() as api:
+        found = api.get(f"/api/workflows/{execution}/explain")
+    session.show(found, lambda: print_diagnosis(session, found))
 
 
 @verbs.command()
@@ -263,5 +275,5 @@ def _answer(ctx: typer.Context, done: JsonObject, words: str, execution: int | N
     if any(asks_a_person(step) for step in as_objects(ended.get("steps"))):
         note(f"It waits for a person: innominatus-ctl workflow continue {execution}")
     if ended.get("status") in {"failed", "cancelled"}:
-        note(f"Look closer: innominatus-ctl workflow logs {execution}")
+        note(f"Why: innominatus-ctl workflow explain {execution}")
         raise typer.Exit(1)

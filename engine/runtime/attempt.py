@@ -106,7 +106,9 @@ def perform(attempt: Attempt, workshop: Workshop) -> Outcome:
         return _refused(attempt, error)
     except Exception as error:
         logger.exception("step.defect", step=attempt.step.name, type=attempt.step.type)
-        return _failed(attempt, f"The step type `{attempt.step.type}` broke: {type(error).__name__}: {error}")
+        return _failed(
+            attempt, f"The step type `{attempt.step.type}` broke: {type(error).__name__}: {error}", reason="internal"
+        )
 
 
 def _refused(attempt: Attempt, error: StepFailed | InnominatusError) -> Failed:
@@ -115,7 +117,8 @@ def _refused(attempt: Attempt, error: StepFailed | InnominatusError) -> Failed:
         return _failed(attempt, told, error.hint, reason="invalid", final=True)
     after = error.after if isinstance(error, RetryLater) else 0.0
     final = isinstance(error, StepRefused)
-    return _failed(attempt, error.message, error.hint, retry_after=after, final=final)
+    reason = error.reason if isinstance(error, StepFailed) else error.code
+    return _failed(attempt, error.message, error.hint, reason=reason, retry_after=after, final=final)
 
 
 def _failed(

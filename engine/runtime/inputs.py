@@ -107,7 +107,9 @@ def _resolved(
         if not strict:  # what is being deleted may refer to what never came to be
             return resource.params
         problem = Problem("placeholder", f"resources.{resource.name}.params", str(error))
-        raise Invalid(f"A value that `{resource.key}` needs is not there: {error}", [problem]) from None
+        raise Invalid(
+            f"A value that `{resource.key}` needs is not there: {error}", [problem], code="placeholder"
+        ) from None
     assert isinstance(params, dict)
     return params
 

@@ -9,7 +9,7 @@ from engine.runtime.ledger import Ledger
 from engine.runtime.progress import INTERRUPTED, Progress
 from engine.runtime.requests import Requests
 from engine.steps import registry
-from engine.steps.base import ChildExecution, Person, RequestedResource, StepFailed, SubmittedSpec, Suspend, Timer
+from engine.steps.base import ChildExecution, Person, RequestedResource, SubmittedSpec, Suspend, Timer
 from engine.steps.masking import Masker
 from engine.store.away import DatabaseAway
 from engine.store.records import RETRY, StepFinished, StepStarted, StepWaits
@@ -29,7 +29,7 @@ class Rests:
         """A step that was at work when its worker vanished: again if that is harmless, else a person decides."""
         progress = self._progress
         step = progress.workflow.step(run.name)
-        if _harmless(step):
+        if registry.may_run_twice(step):
             self._ledger.add(StepFinished(run.position, run.attempt, StepState.CANCELLED, reason=INTERRUPTED))
             progress.begins_anew(run.name)
             return
@@ -84,7 +84,7 @@ class Rests:
             problems = "; ".join(str(problem) for problem in getattr(error, "problems", ()))
             told = self._masker.mask(f"{problems or error.message} {error.hint}".strip())
             final = not isinstance(error, Unavailable)
-            self.fail(step, position, number, Failed(told, reason=error.family, final=final), log=log)
+            self.fail(step, position, number, Failed(told, reason=error.code, final=final), log=log)
             return
         self._asleep(step, StepWaits(position, number, kind, ref, wake_after=after, memo=memo, reason=reason, log=log))
 
@@ -101,13 +101,3 @@ class Rests:
             wait_kind=wait.kind,
             wait_ref=wait.ref,
         )
-
-
-def _harmless(step: Step) -> bool:
-    """Whether the step may run twice: it says so itself, or its type does."""
-    if step.idempotent is not None:
-        return step.idempotent
-    try:
-        return registry.executor(step.type).idempotent
-    except StepFailed:  # a step type that was installed before
-        return False

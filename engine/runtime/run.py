@@ -358,7 +358,7 @@ class Run:
 def _told(error: Exception) -> tuple[str, str]:
     """What people are told of an error that ends an execution, and its reason."""
     if isinstance(error, Invalid):
-        return "; ".join(str(problem) for problem in error.problems) or error.message, error.family
+        return "; ".join(str(problem) for problem in error.problems) or error.message, error.code
     if isinstance(error, InnominatusError) and not isinstance(error, Internal):
-        return f"{error.message} {error.hint}".strip(), error.family
+        return f"{error.message} {error.hint}".strip(), error.code
     return BROKEN, INTERNAL

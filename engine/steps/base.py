@@ -17,19 +17,23 @@ class StepConfig(BaseModel):
 
 
 class StepFailed(Exception):
-    """The step cannot succeed as it is. `hint` says what a person can do about it."""
+    """The step cannot succeed as it is. `hint` says what a person can do about it.
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    `reason` is for machines and stays on record: `exit_1`, `http_403`, `timeout`, `unreachable`, `no_program` ...
+    """
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = "failed") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.reason = reason
 
 
 class RetryLater(StepFailed):
     """The step may succeed later: a failed attempt, retried after `after` seconds if its policy allows."""
 
-    def __init__(self, message: str, *, after: float = 0.0, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, after: float = 0.0, hint: str = "", reason: str = "failed") -> None:
+        super().__init__(message, hint=hint, reason=reason)
         self.after = after
 
 
@@ -43,6 +47,9 @@ class StepCancelled(Exception):
 
 class StepTimeout(StepFailed):
     """The step did not end within its time."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, reason="timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +245,8 @@ class StepExecutor(Protocol):
     """Config keys that hold program text, as dotted paths (`*` stands for any list index or key). Expressions in them
     are rendered as into a script, never pasted. An executor without scripts may leave it out.
 
-    Two more may be left out. `instant = True` says that it waits for nothing and logs nothing: it costs no thread.
-    `pure = True` says that it has no effect either: its start and its end may become durable together."""
+    Three more may be left out. `only_looks(config)` says whether a config, as written, changes nothing in the world:
+    what fails then has left nothing behind. `instant = True` says that it waits for nothing and logs nothing: it costs
+    no thread. `pure = True` says that it has no effect either: its start and its end may become durable together."""
 
     def run(self, context: StepContext) -> StepResult | Suspend: ...

@@ -14,6 +14,7 @@ from engine.steps.fields import Seconds, Text, as_config, refused
 from engine.steps.outputs import from_json
 from engine.steps.web import Answer, WebAddress, fetch, shown
 
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _LATER: Final = frozenset({408, 425, 429, *range(500, 600)})
 _SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|token|secret|key|password", re.IGNORECASE)
 _PUBLIC_HEADERS: Final = frozenset({"idempotency-key"})
@@ -72,6 +73,10 @@ class HttpExecutor:
     idempotent: ClassVar[bool] = False
     script_fields: ClassVar[frozenset[str]] = frozenset()
 
+    @staticmethod
+    def only_looks(config: JsonObject) -> bool:
+        return str(config.get("method", "GET")).upper() in _READING
+
     def run(self, context: StepContext) -> StepResult:
         config = as_config(context, HttpConfig)
         _mask_credentials(context, config)
@@ -112,7 +117,7 @@ def _with_query(config: HttpConfig) -> str:
 def _headers(context: StepContext, config: HttpConfig) -> dict[str, str]:
     """The declared headers, and those that a server can use to tell a repeated request and read the body."""
     headers = {name.lower(): value for name, value in config.headers.items()}
-    if config.method not in ("GET", "HEAD", "OPTIONS"):
+    if config.method not in _READING:
         headers.setdefault("idempotency-key", context.idempotency_key)
     if "json_body" in config.model_fields_set:
         headers.setdefault("content-type", "application/json")
@@ -132,11 +137,13 @@ def _judge(config: HttpConfig, answer: Answer) -> None:
     message = f"{config.method} {shown(config.url)} answered {status}, expected {', '.join(config.expect)}"
     excerpt = answer.excerpt()
     message += f": {excerpt}" if excerpt else "."
+    reason = f"http_{answer.status}"
     if answer.status in _LATER:
-        raise RetryLater(message, after=_retry_after(answer))
+        raise RetryLater(message, after=_retry_after(answer), reason=reason)
     if 300 <= answer.status < 400 and "location" in answer.headers:
-        raise StepFailed(message, hint=f"It redirects to {shown(answer.headers['location'])}: put that under `url`.")
-    raise StepFailed(message)
+        hint = f"It redirects to {shown(answer.headers['location'])}: put that under `url`."
+        raise StepFailed(message, hint=hint, reason=reason)
+    raise StepFailed(message, reason=reason)
 
 
 def _retry_after(answer: Answer) -> float:

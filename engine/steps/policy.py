@@ -150,7 +150,8 @@ def _fresh(path: Path, text: str) -> Path:
     except UnicodeEncodeError:
         raise StepFailed("The script is not valid text.") from None
     except OSError as error:
-        raise RetryLater(f"The step's workspace cannot be written: {error.strerror}.") from error
+        told = f"The step's workspace cannot be written: {error.strerror}."
+        raise RetryLater(told, reason="workspace") from error
     return path
 
 
@@ -226,13 +227,15 @@ def _judge(result: ProcessResult, *, shown: bool) -> None:
     if result.exit_code == 0:
         return
     told = _last_lines(result.stderr) or (_last_lines(result.stdout) if shown else "")
+    reason = f"exit_{result.exit_code}"
     if result.exit_code == TRY_AGAIN:
-        raise RetryLater(told or "The script asks to be run again later (exit code 75).")
+        raise RetryLater(told or "The script asks to be run again later (exit code 75).", reason=reason)
     if result.exit_code == NO_USE:
-        raise StepRefused(told or "The script says that trying again is of no use (exit code 78).")
+        raise StepRefused(told or "The script says that trying again is of no use (exit code 78).", reason=reason)
     meaning = _EXIT_CODES.get(result.exit_code, "")
     message = f"The script ended with exit code {result.exit_code}"
-    raise StepFailed(f"{message}{f': {told}' if told else '.'}", hint=meaning and f"{meaning[0].upper()}{meaning[1:]}.")
+    hint = meaning and f"{meaning[0].upper()}{meaning[1:]}."
+    raise StepFailed(f"{message}{f': {told}' if told else '.'}", hint=hint, reason=reason)
 
 
 def _last_lines(text: str) -> str:

@@ -100,15 +100,17 @@ def _program(name: str, env: Mapping[str, str], cwd: Path) -> str:
     if "/" in name:
         path = cwd / name
         if not path.is_file():
-            raise StepFailed(f"There is no program `{name}`.", hint="Check the path.")
+            raise StepFailed(f"There is no program `{name}`.", hint="Check the path.", reason="no_program")
         if not os.access(path, os.X_OK):
-            raise StepFailed(f"`{name}` is not executable.", hint=f"Make it executable: chmod +x {name}")
+            hint = f"Make it executable: chmod +x {name}"
+            raise StepFailed(f"`{name}` is not executable.", hint=hint, reason="no_program")
         return str(path)
     found = shutil.which(name, path=env.get("PATH", os.defpath))
     if found is None:
         raise StepFailed(
             f"The program `{name}` is not installed here.",
             hint=f"Install `{name}` on the machine that runs the engine, in a folder of PATH.",
+            reason="no_program",
         )
     return found
 
@@ -133,7 +135,7 @@ def _launch(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> subproces
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise StepFailed(f"`{argv[0]}` cannot be started: {error}.") from error
+        raise StepFailed(f"`{argv[0]}` cannot be started: {error}.", reason="no_program") from error
 
 
 class _Pump:

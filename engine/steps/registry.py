@@ -9,6 +9,7 @@ from typing import TypeGuard, cast
 from pydantic import BaseModel, ValidationError
 
 from engine.domain.values import Json, JsonObject
+from engine.domain.workflow import Step
 from engine.errors import Internal, nearest, quoted
 from engine.steps.base import StepExecutor, StepFailed
 from engine.steps.fields import FIX
@@ -61,6 +62,20 @@ def is_instant(step_type: str) -> bool:
 def is_pure(step_type: str) -> bool:
     """Whether a step of the type has no effect: it computes its outputs from its config, whenever it is asked."""
     return getattr(_executors().get(step_type), "pure", False)
+
+
+def only_looks(step_type: str, config: JsonObject) -> bool:
+    """Whether a step with this config, as written, changes nothing in the world."""
+    looks: Callable[[JsonObject], bool] | None = getattr(_executors().get(step_type), "only_looks", None)
+    return is_pure(step_type) or (looks is not None and looks(config))
+
+
+def may_run_twice(step: Step) -> bool:
+    """Whether running it twice is the same as once: the step says so itself, or its type does."""
+    if step.idempotent is not None:
+        return step.idempotent
+    found = _executors().get(step.type)  # none for a type that was installed before
+    return found is not None and found.idempotent
 
 
 def is_script(step_type: str, path: Sequence[str | int]) -> bool:

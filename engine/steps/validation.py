@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from engine.domain.values import JsonObject
 from engine.steps.base import StepCancelled, StepConfig, StepContext, StepFailed, StepResult, StepTimeout
 from engine.steps.fields import RelativePath, Seconds, Text, as_config, refused
 from engine.steps.web import WebAddress, fetch, shown
@@ -97,6 +98,11 @@ class ValidationExecutor:
     Config: ClassVar[type[BaseModel]] = ValidationConfig
     idempotent: ClassVar[bool] = True
     script_fields: ClassVar[frozenset[str]] = frozenset({"command.script", "checks.*.command.script"})
+
+    @staticmethod
+    def only_looks(config: JsonObject) -> bool:
+        del config
+        return True
 
     def run(self, context: StepContext) -> StepResult:
         config = as_config(context, ValidationConfig)

@@ -92,7 +92,7 @@ def fetch(
             if time.monotonic() >= context.deadline:
                 raise StepTimeout(f"{shown(url)} did not answer within the step's time.") from None
             if time.monotonic() > limit + _POLL:
-                raise RetryLater(f"{shown(url)} did not answer within {timeout:g} s.") from None
+                raise RetryLater(f"{shown(url)} did not answer within {timeout:g} s.", reason="timeout") from None
             continue
         if isinstance(result, Exception) and time.monotonic() >= context.deadline:
             raise StepTimeout(f"{shown(url)} did not answer within the step's time.") from result
@@ -153,11 +153,13 @@ def _translated(error: Exception, url: str, timeout: float) -> Exception:
         return StepFailed(
             f"The certificate of {where} is not trusted: {told}.",
             hint="Add its authority to the machine's trusted certificates, or set `verify: false` for a test server.",
+            reason="untrusted",
         )
     if isinstance(error, httpx2.TimeoutException):
-        return RetryLater(f"{where} did not answer within {timeout:g} s.")
+        return RetryLater(f"{where} did not answer within {timeout:g} s.", reason="timeout")
     if isinstance(error, httpx2.TransportError) and not isinstance(
         error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol
     ):
-        return RetryLater(f"{where} cannot be reached: {told}.")
+        reason = "unreachable" if isinstance(error, httpx2.ConnectError) else "cut_off"
+        return RetryLater(f"{where} cannot be reached: {told}.", reason=reason)
     return StepFailed(f"The request to {where} cannot be sent: {told}.")

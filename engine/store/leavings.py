@@ -51,6 +51,19 @@ def logs(tx: Transaction, execution_id: ExecutionId) -> dict[tuple[int, int], st
     return {place: "".join(chunks) for place, chunks in found.items()}
 
 
+def log_end(tx: Transaction, execution_id: ExecutionId, position: int, attempt: int, *, most: int) -> str:
+    """The last lines of one attempt's log, about `most` letters of them at most."""
+    here = sa.and_(step_logs.c.execution_id == execution_id, step_logs.c.position == position)
+    query = sa.select(step_logs).where(here, step_logs.c.attempt == attempt).order_by(step_logs.c.chunk.desc())
+    chunks: list[str] = []
+    for row in tx.connection.execute(query):
+        chunks.insert(0, tx.sealer.open(row.text_sealed, _LOG).decode())
+        if sum(map(len, chunks)) >= most:
+            break
+    text = "".join(chunks)
+    return text if len(text) <= most else text[-most:].partition("\n")[2]
+
+
 def logs_behind(
     tx: Transaction, execution_id: ExecutionId, read: Mapping[tuple[int, int], int]
 ) -> dict[tuple[int, int], list[tuple[int, str]]]:

@@ -9,14 +9,14 @@ from pydantic import Field
 from engine.domain.changes import MASK
 from engine.domain.resource import Resource, ResourceState
 from engine.domain.values import Json, JsonObject, ResourceId
-from engine.services import deletions, resources, views
+from engine.services import deletions, diagnosis, resources, views
 from engine.services.origins import why
 from engine.services.resources import ResourceDetails
 from mcp_server.answers import call, instant, page, table
 from mcp_server.arguments import page_cursor, stored_id
+from mcp_server.explained import explained
 from mcp_server.fields import Cursor, Detail, IdempotencyKey, Limit, Part, PlanHash
 from mcp_server.house import LONGEST_WAIT, House
-from mcp_server.statuses import retrying
 from mcp_server.submissions import applying, submission
 
 _COLUMNS = ("id", "application", "environment", "name", "type", "state", "updated_at", "error")
@@ -87,6 +87,7 @@ class ResourceTools:
             "updated_at": views.moment(found.updated_at),
             **_parts(self.house, details, include),
             "next": _next(found),
+            **explained(diagnosis.of_resource(self.house.platform, known)),
         }
         if "outputs" in include and found.secret_outputs & found.outputs.keys():
             answer["secrets"] = f"A person can read the *** values: innominatus-ctl resource {found.id} --reveal"
@@ -175,7 +176,4 @@ def _next(found: Resource) -> list[Json]:
         return []
     if found.in_progress:
         return [call("get_workflow_status", execution_id=found.execution_id, wait_seconds=LONGEST_WAIT)]
-    if found.state is ResourceState.FAILED:
-        look = call("get_workflow_status", execution_id=found.execution_id, logs="tail")
-        return [look, retrying(found.execution_id)]
     return []

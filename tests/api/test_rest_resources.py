@@ -85,3 +85,25 @@ def test_what_does_not_exist_is_not_found(door: Door) -> None:
 def test_an_id_is_a_number_that_the_database_can_hold(door: Door) -> None:
     for wrong in ("0", "-1", "abc", str(2**63), "9" * 400, "1.5"):
         problem(door.client.get(f"/api/resources/{wrong}"), 422, "invalid_request")
+
+
+def test_a_failure_is_explained_down_to_its_cause_and_what_works_is_said_to(door: Door, tmp_path: Path) -> None:
+    file = tmp_path / "never"
+    needs = {"type": "database", "params": {"note": "${resources.frail.host}"}}
+    door.submit(
+        score("explained", frail={"type": "fragile", "params": {"needs_file": str(file)}}, db=needs, cc="cache")
+    )
+    door.settled("explained")
+    blocked, frail = _resource(door, "explained", "database"), _resource(door, "explained", "fragile")
+    why = door.get(f"/api/resources/{blocked['id']}/explain")
+    assert (why["failed"], why["node"]["resource_id"], why["step"]["step_type"]) == (True, frail["id"], "validation")
+    assert [hop["resource_id"] for hop in why["chain"]] == [blocked["id"], frail["id"]]
+    assert why["says"]
+    assert why["retry"]["safety"] == "safe"
+    same = door.get(f"/api/workflows/{frail['workflow_execution_id']}/explain")
+    assert {**same, "chain": why["chain"]} == why
+    works = _resource(door, "explained", "cache")
+    assert door.get(f"/api/resources/{works['id']}/explain") == {"failed": False}
+    assert door.get(f"/api/workflows/{works['workflow_execution_id']}/explain") == {"failed": False}
+    problem(door.client.get("/api/resources/9999/explain"), 404, "resource_not_found")
+    problem(door.client.get("/api/workflows/9999/explain"), 404, "execution_not_found")

@@ -55,6 +55,29 @@ def test_a_deployment_that_fails_ends_with_1_and_says_where_to_look(served: Serv
     assert served.ctl("resource", "resolve", str(bad["id"]), "--as", "gone").code == 0
 
 
+def test_why_something_failed_is_told_with_commands_that_can_be_pasted(served: Served) -> None:
+    assert served.submit("puzzling", more=BREAKS).code == 1
+    why = served.ctl("resource", "explain", "bad", "--app", "puzzling")
+    assert why.code == 0, why.err
+    first, *rest = why.out.splitlines()
+    assert first == "The script ended with exit code 3: no luck today"
+    told = dict(line.split(maxsplit=1) for line in rest if line[:1].strip() and " " in line)
+    assert told["cause"].startswith("provider: ")
+    assert "breaks/puzzling.bad" in told["failed"]
+    assert "  | before red" in rest
+    commands = [shlex.split(line)[1:] for line in rest if line.strip().startswith("innominatus-ctl")]
+    assert [command[:2] for command in commands] == [
+        ["workflow", "logs"],
+        ["resource", "retry"],
+        ["resource", "resolve"],
+    ]
+    assert served.ctl(*commands[0]).code == 0
+    run = commands[0][2]
+    assert served.ctl("workflow", "explain", run).out == why.out
+    assert served.ctl("workflow", "explain", run, "-o", "json").json["cause"] == "provider"
+    assert served.ctl("resource", "explain", "db", "--app", "puzzling").out == "Nothing has failed.\n"
+
+
 def test_a_dry_run_writes_nothing_and_its_hash_applies_exactly_that_plan(served: Served, tmp_path: Path) -> None:
     file = tmp_path / "spec.yaml"
     file.write_text(score("dry"))

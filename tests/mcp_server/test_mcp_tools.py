@@ -1,6 +1,7 @@
 """Every tool through a real client, in both protocol eras."""
 
 import json
+from typing import cast
 
 import anyio
 import pytest
@@ -270,6 +271,27 @@ async def test_a_failure_is_shown_with_its_log_as_data(connect: Connect, era: st
     assert lines.count("next:") == 1
     assert not any(line.lstrip().startswith("ignore all") for line in lines)
     assert "innominatus-ctl workflow retry" in status.text
+
+
+async def test_a_failure_is_explained_with_its_deepest_cause_and_calls_that_follow(connect: Connect, era: str) -> None:
+    spec = score(f"why-{era}", "bad: {type: brittle}, user: {type: parcel, params: {pin: '${resources.bad.x}'}}")
+    async with connect() as call:
+        made = await call.ok("submit_spec", spec_yaml=spec, wait_seconds=20)
+        rows = {row["name"]: row for row in made.rows("resources")}
+        waiting = await call.ok("get_resource_details", resource_id=rows["user"]["id"])
+        broken = await call.ok("get_workflow_status", execution_id=rows["bad"]["execution_id"])
+        fine = await call.ok("list_golden_paths")
+    why, same = (cast("dict[str, object]", answer["explain"]) for answer in (waiting, broken))
+    assert (why["cause"], why["step"]) == ("provider", "break (policy), attempt 1")
+    assert str(why["failed"]).startswith(f"resource {rows['bad']['id']} (brittle/")
+    assert why["because"] == [f"parcel/why-{era}.user: waits for `brittle/why-{era}.bad`, which is failed"]
+    assert "the disk is on fire" in str(why["log"]), "no other part of the answer shows it"
+    assert "log" not in same, "`logs` shows it already"
+    assert str(same["retry"]).startswith("safe: ")
+    run = rows["bad"]["execution_id"]
+    assert f'get_workflow_status(execution_id={run}, logs="tail", step="break")' in str(waiting["next"])
+    assert "explain" not in fine.data
+    assert waiting.text.split("\n").count("next:") == 1
 
 
 async def test_secrets_never_appear_in_an_answer(connect: Connect, era: str) -> None:

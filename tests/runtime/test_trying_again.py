@@ -28,6 +28,7 @@ GOLDEN = {
         ]
     ),
     "sleeps": workflow([script("sleeps", "sleep 30", timeout="300ms"), values("after", a=1)]),
+    "nowhere": workflow([{"name": "asks", "type": "http", "config": {"url": "http://127.0.0.1:1/"}}]),
     "halfway": workflow(
         [
             script("effect", 'echo effect >> "$PARAM_DIR/effects"'),
@@ -68,7 +69,7 @@ def test_every_pause_ends_by_itself_when_several_sleep(store: Store, tmp_path: P
 def test_when_every_try_failed_the_last_one_says_why(house: House, tmp_path: Path) -> None:
     done = house.run("gives-up", dir=str(tmp_path))
     assert (done.state, done.reason) == ("failed", "step_failed")
-    assert [run.reason for run in house.steps(done.id)] == ["retry", "retry", "failed"]
+    assert [run.reason for run in house.steps(done.id)] == ["retry", "retry", "exit_1"]
     assert (tmp_path / "tries").read_text().split() == ["x"] * 3
 
 
@@ -95,6 +96,14 @@ def test_a_step_that_takes_too_long_is_ended_and_says_so(house: House) -> None:
     assert done.duration_ms < 5000
     assert "time" in done.error
     assert house.step_states(done.id)[-1] == ("after", 1, "upstream_failed")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("sleeps", "timeout"), ("nowhere", "unreachable"), ("wrong-config", "invalid")]
+)
+def test_what_a_step_failed_with_stays_on_record_for_machines(house: House, name: str, reason: str) -> None:
+    runs = {run.name: run for run in house.steps(house.run(name).id) if run.state == "failed"}
+    assert [run.reason for run in runs.values()] == [reason]
 
 
 def test_another_attempt_keeps_what_is_done_and_runs_the_rest(house: House, tmp_path: Path) -> None:
