@@ -94,7 +94,7 @@ class Prompts:
     ) -> str:
         shown = self._failure(application, execution_id)
         steps = (
-            "Find the deepest cause: `explain` names it for each failure, with the step and the log around the error. Look "
+            "Find the deepest cause: `explain` names it for each failure, with the step and the log around it. Look "
             "closer with get_resource_details and get_workflow_status where it says little. Then tell me in three "
             "sentences what failed, why, and what is left behind; whether trying again is safe; and what you propose. "
             "Change nothing before I agree."
