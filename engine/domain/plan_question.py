@@ -56,8 +56,6 @@ class Question:
     prune: bool = False
     partial: bool = False
     """True when `spec` is an addition: there is no workload in it, and what it leaves out is not gone."""
-    only: ResourceKey | None = None
-    """Without a spec: the one resource that is to go, instead of all."""
     recorded: Recorded = field(default=lambda _digest: None)
     check_params: ParamsCheck = field(default=lambda _kind, _params, _place: ())
     fingerprint: Fingerprint = field(default=lambda params: hashlib.sha256(canonical(params)).hexdigest())

@@ -25,9 +25,7 @@ def gone_items(question: Question, *, wanted: Sequence[PlanItem]) -> list[PlanIt
     gone = {
         key: _gone_item(current, question)
         for key, current in sorted(question.current.items(), key=lambda pair: pair[0])
-        if key not in keys
-        and question.only in (None, key)
-        and any(reference.application == question.application for reference in current.references)
+        if key not in keys and any(reference.application == question.application for reference in current.references)
     }
     stuck = [item.key for item in wanted if item.action is Action.BLOCKED and item.key in question.current]
     _spare(gone, [key for key in stuck if question.current[key].resource.state not in _NOTHING], question)

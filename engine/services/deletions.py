@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from engine.domain.application import Application
+from engine.domain.placeholders import resource_references
 from engine.domain.plan import Plan
 from engine.domain.planner import Current
-from engine.domain.resource import ResourceKey, ResourceState
+from engine.domain.resource import Resource, ResourceKey, ResourceState
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import Actor, JsonObject, ResourceId
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict, NotFound, quoted
 from engine.services import origins
 from engine.services.applications import existing
 from engine.services.applying import application_event, apply_plan
@@ -94,23 +95,20 @@ def _planned_alone(
             code="declared_by_spec",
             hint="Leave it out of the spec and submit that with `prune`, or delete the application.",
         )
-    users = resources.by_ids(tx, {user for user, _ in dependencies.dependants(tx, [resource_id])})
+    users = _users(tx, resource)
     if users:
-        named = ", ".join(f"`{user.key}`" for user in list(users.values())[:5])
+        named = quoted(str(user.key) for user in users[:5])
         raise Conflict(f"`{resource.key}` is still used by {named}.", code="still_used", hint="Delete these first.")
-    current = current_state(
-        tx,
-        platform,
-        application=found.name,
-        application_id=found.id,
-        environment=found.environment,
-        spec=None,
-        locked=locked,
-    )
-    plan = plan_for(
-        platform, application=found.name, environment=found.environment, spec=None, current=current, only=resource.key
-    )
-    return found, plan, current
+    return found, *_planned(tx, platform, found, locked=locked, only=resource.key)
+
+
+def _users(tx: Transaction, resource: Resource) -> list[Resource]:
+    """What depends on it, and what reads it by its name without an edge, as requests beside a spec do."""
+    found = resources.by_ids(tx, {user for user, _ in dependencies.dependants(tx, [resource.id])})
+    for other in resources.of_application(tx, resource.application_id):
+        if other.id != resource.id and resource.name in resource_references(other.params):
+            found[other.id] = other
+    return [found[key] for key in sorted(found)]
 
 
 def carry_out_deletion(
@@ -134,8 +132,9 @@ def carry_out_deletion(
 
 
 def _planned(
-    tx: Transaction, platform: Platform, found: Application, *, locked: bool
+    tx: Transaction, platform: Platform, found: Application, *, locked: bool, only: ResourceKey | None = None
 ) -> tuple[Plan, Mapping[ResourceKey, Current]]:
+    """The plan of deleting everything, or one resource."""
     current = current_state(
         tx,
         platform,
@@ -145,5 +144,14 @@ def _planned(
         spec=None,
         locked=locked,
     )
-    plan = plan_for(platform, application=found.name, environment=found.environment, spec=None, current=current)
+    if only is not None:
+        current = {only: current[only]}
+    plan = plan_for(
+        platform,
+        application=found.name,
+        environment=found.environment,
+        spec=None,
+        current=current,
+        partial=only is not None,
+    )
     return plan, current

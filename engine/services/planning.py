@@ -44,7 +44,6 @@ def plan_for(
     current: Mapping[ResourceKey, Current],
     prune: bool = False,
     partial: bool = False,
-    only: ResourceKey | None = None,
 ) -> Plan:
     """Raises Invalid or Conflict with every problem in the way."""
     sealer = platform.store.sealer
@@ -57,7 +56,6 @@ def plan_for(
             spec=spec,
             prune=prune,
             partial=partial,
-            only=only,
             recorded=lambda digest: _recorded(platform, digest),
             check_params=params_problems,
             fingerprint=lambda params: sealer.fingerprint(canonical(params)),

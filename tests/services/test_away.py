@@ -5,18 +5,21 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
 import pytest
 
 from engine import services
 from engine.domain.event import BEGINNING
+from engine.domain.resource import Resource
 from engine.domain.values import ExecutionId, JsonObject, ResourceId
 from engine.errors import InnominatusError, Unavailable
 from engine.services import executions, previews, retention
 from engine.services.following import ExecutionFollower
 from engine.services.platform import Platform
 from engine.services.requests import PlatformRequests
+from engine.services.resources import ResourceDetails
 from engine.steps.base import ChildExecution, RequestedResource, SubmittedSpec
 from tests.services.conftest import ME, Build, House
 from tests.support.outages import ADDRESS, away
@@ -36,17 +39,28 @@ GIVEN: dict[str, object] = {
     "text": "7",
     "after": BEGINNING,
     "as_": "active",
+    "ids": [1],
+    "files": {},
+    "details": ResourceDetails(
+        cast("Resource", SimpleNamespace(id=1, application="a", key=SimpleNamespace(environment="e")))
+    ),
 }
 """What a use case is given, by the name of its parameter."""
-OPTIONS: dict[str, object] = {"dry_run": True, "idempotency_key": "key", "application": "app", "every_attempt": True}
+OPTIONS: dict[str, object] = {
+    "files": {},
+    "dry_run": True,
+    "idempotency_key": "key",
+    "application": "app",
+    "every_attempt": True,
+}
 ASKS_NOTHING = {
     "catalog.golden_path", "catalog.golden_paths", "catalog.provider", "catalog.providers",
-    "checking.check", "duties.of_platform", "executions.workflow_named", "previews.of_execution",
+    "catalog.resource_type", "checking.check", "checking.check_provider", "duties.of_platform", "executions.workflow_named", "previews.of_execution",
     "submissions.read_spec", "timeline.wanted_of",
 }  # fmt: skip
 """Use cases that need no database for what is given here."""
 PARTS = {
-    "executions.resource_wanted", "executions.type_made_by", "idempotency.once", "masking.shown",
+    "executions.resource_wanted", "executions.type_made_by", "idempotency.once", "masking.shown", "masking.spec_text",
     "planning.current_state", "planning.plan_for", "provisioner_requests.ask_for_deletion",
     "provisioner_requests.ask_for_resource", "provisioner_requests.plan_of_request", "deletions.carry_out_deletion",
     "submissions.carried_out", "starting.begun",

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Conflict, Invalid
-from engine.services import executions
-from tests.services.conftest import Build, House, actions, reasons
+from engine.domain.values import JsonObject
+from engine.errors import Conflict, Invalid, NotFound
+from engine.services import deletions, executions
+from tests.services.conftest import ME, Build, House, actions, reasons
 from tests.support import team
 from tests.support.score import score
 
@@ -151,3 +152,37 @@ def test_deleting_works_after_the_provider_is_gone(build: Build, tmp_path: Path)
             other.submit(score("free", db="database"))
     finally:
         other.running.close(grace=0)
+
+
+def test_one_resource_beside_the_spec_is_deleted_and_the_others_stay(house: House) -> None:
+    house.submit(score(db="database"))
+    executions.execute(house.platform, ME, "make", {"app_name": "shop", "resource_name": "side"})
+    house.rest()
+    found = house.resources("shop")
+    planned = deletions.delete_resource(house.platform, ME, found["side"].id, dry_run=True)
+    assert actions(planned) == {"side": "delete"}
+    assert house.states("shop")["side"] == "active"
+    with pytest.raises(Conflict, match="destroy"):
+        deletions.delete_resource(house.platform, ME, found["side"].id, confirm=True)
+    deletions.delete_resource(house.platform, ME, found["side"].id, plan_hash=planned.plan_hash, confirm=True)
+    house.rest()
+    assert set(house.states("shop")) == {"db", "workload"}
+    with pytest.raises(NotFound):
+        deletions.delete_resource(house.platform, ME, found["side"].id, plan_hash=planned.plan_hash)
+
+
+def test_what_the_spec_declares_or_another_resource_needs_is_not_deleted_alone(house: House) -> None:
+    house.submit(score(db="database"))
+    executions.execute(house.platform, ME, "make", {"app_name": "shop", "resource_name": "side"})
+    house.rest()
+    needs: JsonObject = {"app_name": "shop", "resource_name": "upper", "note": "${resources.side.host}"}
+    executions.execute(house.platform, ME, "make", needs)
+    house.rest()
+    found = house.resources("shop")
+    for name, code in (("db", "declared_by_spec"), ("workload", "declared_by_spec"), ("side", "still_used")):
+        with pytest.raises(Conflict) as refused:
+            deletions.delete_resource(house.platform, ME, found[name].id)
+        assert refused.value.code == code
+    house.delete("shop")
+    house.rest()
+    assert house.states("shop") == {}
