@@ -51,7 +51,7 @@ class SpecTools:
                 view.application.environment,
                 view.version,
                 view.status,
-                len(view.resources),
+                view.resource_count,
                 views.moment(view.application.updated_at),
                 views.moment(view.application.expires_at),
             ]
