@@ -353,6 +353,7 @@ class Claiming(Model):
     reason: str
     running: int
     queued: int
+    unattended: str = Field(description="What to start, where work is left lying and no worker is at work.")
 
 
 class WhoAmI(Model):

@@ -218,6 +218,7 @@ def claiming(found: Claiming) -> JsonObject:
         "reason": pause.reason if pause else "",
         "running": found.running,
         "queued": found.queued,
+        "unattended": found.unattended,
     }
 
 

@@ -195,6 +195,7 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
     "tallies.totals": tallies.totals,
     "executions.unfinished": executions.unfinished,
     "executions.longest_wait": executions.longest_wait,
+    "executions.any_held": executions.any_held,
     "executions.get": lambda tx: executions.get(tx, ExecutionId(9)),
     "executions.child": lambda tx: executions.child(tx, ExecutionId(9), "s"),
     "executions.listed": lambda tx: executions.listed(tx, limit=20),
