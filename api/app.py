@@ -16,6 +16,7 @@ from api.metrics import Counting, Metrics
 from api.routes import (
     admin,
     applications,
+    docs,
     events,
     golden_paths,
     graphs,
@@ -70,9 +71,10 @@ def create_app(
     app = FastAPI(
         title="innominatus",
         version=openapi.VERSION,
-        summary="MCP-first platform orchestrator: Score specs in, real resources out.",
+        summary=openapi.SUMMARY,
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(lifespan, mcp_app),
@@ -82,7 +84,7 @@ def create_app(
     app.state.live = Live(platform)
     for module in NOUNS:  # including the routers would have each route looked for twice, once in its router
         app.router.routes.extend(module.router.routes)
-    app.router.routes.extend(live.ROUTES)
+    app.router.routes.extend([*live.ROUTES, *docs.ROUTES])
     if mcp_app is not None:
         app.router.routes.append(Route("/mcp", _Whole(mcp_app), include_in_schema=False))
     errors.install(app)

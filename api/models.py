@@ -325,6 +325,13 @@ class Verdict(Model):
     problems: list[Problem]
 
 
+class Welcome(Model):
+    name: str
+    version: str
+    summary: str
+    doors: dict[str, str] = Field(description="What is found where.")
+
+
 class Health(Model):
     status: str
     reason: str = ""
