@@ -4,19 +4,19 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from api import errors, openapi
 from api.auth import Gate, Guard, one_token
-from api.inputs import only_known_parameters
 from api.live import Live
 from api.metrics import Counting, Metrics
 from api.routes import (
     admin,
     applications,
+    docs,
     events,
     golden_paths,
     graphs,
@@ -33,6 +33,21 @@ from engine.services import overview
 from engine.services.platform import Platform
 
 __all__ = ["Readiness", "create_app"]
+
+NOUNS = (
+    workflows,
+    resources,
+    applications,
+    specs,
+    golden_paths,
+    providers,
+    graphs,
+    events,
+    validation,
+    admin,
+    system,
+)
+"""What is asked for most comes first: routes are tried in their order."""
 
 _BODY_SLACK = 100_000
 
@@ -56,24 +71,20 @@ def create_app(
     app = FastAPI(
         title="innominatus",
         version=openapi.VERSION,
-        summary="MCP-first platform orchestrator: Score specs in, real resources out.",
+        summary=openapi.SUMMARY,
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
-        responses=openapi.PROBLEMS,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(lifespan, mcp_app),
-        dependencies=[Depends(only_known_parameters)],
-        generate_unique_id_function=openapi.operation_id,
     )
     metrics = Metrics(platform)
     app.state.platform, app.state.ready, app.state.metrics = platform, ready, metrics
     app.state.live = Live(platform)
-    for module in (applications, specs, resources, workflows, golden_paths, providers, graphs, events, validation):
-        app.include_router(module.router)
-    app.include_router(admin.router)
-    app.include_router(system.router)
-    app.router.routes.extend(live.ROUTES)
+    for module in NOUNS:  # including the routers would have each route looked for twice, once in its router
+        app.router.routes.extend(module.router.routes)
+    app.router.routes.extend([*live.ROUTES, *docs.ROUTES])
     if mcp_app is not None:
         app.router.routes.append(Route("/mcp", _Whole(mcp_app), include_in_schema=False))
     errors.install(app)

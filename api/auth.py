@@ -10,6 +10,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors
+from api.routes import docs
 from engine.domain.values import Actor, ActorKind
 from engine.errors import Denied, InnominatusError, Invalid
 
@@ -18,7 +19,7 @@ logger = structlog.get_logger()
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 METADATA = "/.well-known/oauth-protected-resource/mcp"
 """Where an MCP client looks up how it is let in (RFC 9728)."""
-PUBLIC = frozenset({METADATA, "/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
+PUBLIC = frozenset({"/", METADATA, "/health", "/ready", "/metrics", "/openapi.json", *docs.PUBLIC})
 """Paths that need no token. The description of the API holds nothing of the installation."""
 PROBES = frozenset({"/health", "/ready"})
 """Asked by address, not by name, by whoever watches over the server; they say nothing worth stealing."""

@@ -334,6 +334,13 @@ class ProtectedResource(Model):
     resource_documentation: str
 
 
+class Welcome(Model):
+    name: str
+    version: str
+    summary: str
+    doors: dict[str, str] = Field(description="What is found where.")
+
+
 class Health(Model):
     status: str
     reason: str = ""
@@ -362,6 +369,7 @@ class Claiming(Model):
     reason: str
     running: int
     queued: int
+    unattended: str = Field(description="What to start, where work is left lying and no worker is at work.")
 
 
 class WhoAmI(Model):

@@ -11,6 +11,7 @@ from api.auth import PUBLIC
 from api.errors import MEDIA_TYPE
 from api.models import ProblemDocument
 
+SUMMARY = "MCP-first platform orchestrator: Score specs in, real resources out."
 DESCRIPTION = """Submit Score specs, see what exists and why, and run golden paths.
 
 Every refusal is `application/problem+json`: `code` is stable, `hint` says what to do, `problems` lists everything that

@@ -14,6 +14,7 @@ from cli import demo_proof as proof
 from cli.client import Api
 from cli.demo_house import DemoFailed, House
 from cli.text import as_object, as_objects, as_text, shown
+from engine.config import Settings
 from engine.domain.values import JsonObject
 from engine.errors import InnominatusError, NotFound
 
@@ -33,7 +34,7 @@ def main() -> None:
     house = House.make(given.data_dir.absolute())
     done = False
     try:
-        done = _show(house)
+        done = _show(house, keep=keep)
         if keep:
             _leave_serving(house)
     except DemoFailed as failed:
@@ -49,7 +50,7 @@ def main() -> None:
     sys.exit(0 if done else 1)
 
 
-def _show(house: House) -> bool:
+def _show(house: House, *, keep: bool) -> bool:
     heading("Start the platform")
     with house.start() as api:
         check(api.get("/health").get("status") == "ok", f"REST and MCP at {api.url}, state in {house.data_dir}")
@@ -57,7 +58,7 @@ def _show(house: House) -> bool:
         first = _look_around(house, api)
         proof.database(api, APP)
         proof.cache(api, APP)
-        _tell_how_to_talk(house, api)
+        _tell_how_to_talk(house, api, keep=keep)
         _deploy_second(house, api, first)
         _delete(house, api)
     return True
@@ -98,12 +99,16 @@ def _look_around(house: House, api: Api) -> JsonObject:
     return database
 
 
-def _tell_how_to_talk(house: House, api: Api) -> None:
-    heading("Talk to it")
+def _tell_how_to_talk(house: House, api: Api, *, keep: bool) -> None:
+    """With what holds when the demo has ended: of this platform only where it stays."""
+    heading("Talk to it" if keep else "Talk to one of your own (this one goes when the demo ends; KEEP=1 leaves it)")
+    usual = Settings.model_construct()
+    folder, url = (house.data_dir, api.url) if keep else (usual.data_dir, f"http://127.0.0.1:{usual.port}")
     say("Claude Desktop: paste this into claude_desktop_config.json")
-    say(house.innominatus("mcp", "config", "--data-dir", str(house.data_dir)).rstrip())
-    token = f'$(cat "{house.data_dir}/token")'
-    say(f'\ncurl: curl -H "Authorization: Bearer {token}" {api.url}/api/resources')
+    say(house.innominatus("mcp", "config", "--data-dir", str(folder)).rstrip())
+    token = f'$(cat "{folder}/token")'
+    serving = "" if keep else ", while `innominatus serve` runs (both programs are in .venv/bin)"
+    say(f'\nREST{serving}:\n  curl -H "Authorization: Bearer {token}" {url}/api/resources')
     answer = proof.tools(api)
     check(len(answer) == 10, f"MCP answers with {len(answer)} tools: {', '.join(answer)}")
 

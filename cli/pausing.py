@@ -1,4 +1,4 @@
-"""Whether claiming is paused: who waits for work to go on is told that nobody takes it up, and who can change that."""
+"""Why nothing is taken up: claiming is paused, or no worker is there. Who waits is told so, and what changes it."""
 
 import time
 from collections.abc import Callable
@@ -21,16 +21,19 @@ def told(found: JsonObject) -> str:
 
 
 def why_nothing_happens(session: Session, api: Api) -> str:
-    """The same as the server answers it, with the command that ends the pause; empty where it cannot be had."""
+    """As the server sees it, with the command that changes it; empty while work is taken up, or where it cannot say."""
     try:
-        words = told(api.get("/api/admin/claiming"))
+        found = api.get("/api/admin/claiming")
     except InnominatusError:  # what was asked for does not fail for what stands beside it
         return ""
-    return f"{words}; go on: {session.command('admin', 'resume')}" if words else ""
+    if words := told(found):
+        return f"{words}; go on: {session.command('admin', 'resume')}"
+    unattended = clean(as_text(found.get("unattended")))
+    return f"Nothing is taken up: {unattended}" if unattended else ""
 
 
 class Watch:
-    """Asks now and then while nothing new is seen, and says each pause once."""
+    """Asks now and then while nothing new is seen, and says each cause once."""
 
     def __init__(self, session: Session, api: Api, say: Callable[[str], object]) -> None:
         self._session, self._api, self._say = session, api, say

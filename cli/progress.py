@@ -131,7 +131,7 @@ class _Board(AbstractContextManager["_Board"]):
             self._live.update(self._table(), refresh=True)
 
     def still_waiting(self) -> None:
-        """Say so when nothing moves since claiming is paused."""
+        """Say so when nothing moves since claiming is paused or no worker is there."""
         if not self._quiet:
             self._pauses.look()
 

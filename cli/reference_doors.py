@@ -59,7 +59,8 @@ def rest(openapi: JsonObject, sockets: Sequence[WebSocketRoute]) -> str:
     intro = sentence(as_text(info.get("description")).partition("\n")[0])
     rules = [sentence(line) for line in as_text(info.get("description")).split("\n\n")[1:]]
     access = (
-        "Send `Authorization: Bearer TOKEN` or `X-API-Key: TOKEN`; `/health`, `/ready` and `/docs` need none. "
+        "Send `Authorization: Bearer TOKEN` or `X-API-Key: TOKEN`; "
+        "`/`, `/health`, `/ready`, `/metrics` and `/docs` need none. "
         "A running platform shows the same, with every field of every answer, at `/docs` and `/openapi.json`. "
         "`/mcp` is the [MCP door](mcp.md)."
     )

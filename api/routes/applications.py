@@ -108,7 +108,7 @@ def _answer(made: Submission, response: Response) -> JsonObject:
 
 @router.get("/api/applications/{name}", responses=models.one(models.ApplicationDetails))
 def get_application(platform: PlatformOf, name: Name, environment: Environment = ANYWHERE) -> JsonObject:
-    return views.application(applications.get(platform, name, environment=environment), with_resources=True)
+    return views.application_details(applications.get(platform, name, environment=environment))
 
 
 @router.delete(

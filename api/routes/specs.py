@@ -15,7 +15,7 @@ def get_spec(
     """The newest version of the spec with the state of what it asked for. Its text, which may hold secrets, is shown
     with `reveal`.
     """
-    shown = views.application(applications.get(platform, name, environment=environment), with_resources=True)
+    shown = views.application_details(applications.get(platform, name, environment=environment))
     if reveal:
         newest = applications.spec_revealed(platform, actor, name, environment=environment)
         return {**shown, "spec": {**views.spec_version(newest), "source": newest.source}}

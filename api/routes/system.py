@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api import errors, models, routing
@@ -17,6 +17,16 @@ from engine.services import overview, views
 router = routing.router("system")
 
 
+_DOORS = {
+    "/docs": "the REST API, described for people",
+    "/openapi.json": "the same for programs",
+    "/mcp": "MCP over HTTP, with the same token",
+    "/health": "whether the process is alive",
+    "/ready": "whether it takes work",
+    "/metrics": "for Prometheus",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether the engine takes work. `reason` says why not, or what is amiss although it does."""
@@ -28,6 +38,13 @@ class Readiness:
 def always_ready() -> Readiness:
     """For a door without an engine beside it: the database is all it needs."""
     return Readiness(ready=True)
+
+
+@router.get("/", responses=models.one(models.Welcome))
+async def welcome(request: Request) -> JsonObject:
+    """What this is, and where its doors are."""
+    app: FastAPI = request.app
+    return {"name": app.title, "version": app.version, "summary": app.summary, "doors": {**_DOORS}}
 
 
 @router.get("/health", responses=models.one(models.Health))

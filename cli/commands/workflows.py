@@ -29,7 +29,7 @@ Id = Annotated[int, typer.Argument(metavar="ID", help="The execution's number.",
 verbs = typer.Typer(
     help="Show an execution (`workflow ID`), read its logs, learn why it failed, repeat, cancel or continue it."
 )
-_COLUMNS = ("id", "application_name", "workflow_name", "status", "completed_steps", "total_steps", "duration_ms")
+_COLUMNS = ("application_name", "workflow_name", "status", "completed_steps", "total_steps", "duration_ms")
 
 
 def listed(
@@ -45,15 +45,13 @@ def listed(
     with session.api() as api:
         query = {"app": app, "environment": environment, "search": search, "status": status}
         items = list(api.every("/api/workflows", query, most=limit))
-    heads = ("id", "application", "workflow", "status", "done", "steps", "ms", "error")
-    session.show(
-        [*items],
-        lambda: print_table(
-            heads,
-            [[*(run.get(name) for name in _COLUMNS), _first_line(run.get("error_message"))] for run in items],
-            empty="No executions.",
-        ),
-    )
+    heads = ("id", "requested", "application", "workflow", "status", "done", "steps", "ms", "error")
+    session.show([*items], lambda: print_table(heads, [_row(run) for run in items], empty="No executions."))
+
+
+def _row(run: JsonObject) -> list[Json]:
+    requested, error = as_text(run.get("created_at"))[:19], _first_line(run.get("error_message"))
+    return [run.get("id"), requested, *(run.get(name) for name in _COLUMNS), error]
 
 
 def _first_line(value: Json) -> str:

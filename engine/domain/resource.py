@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from engine.domain.place import Place
 from engine.domain.provider import Operation
@@ -86,6 +87,24 @@ class ResourceKey:
         return f"{self.type}{middle}/{self.id}"
 
 
+class Standing(NamedTuple):
+    """How a resource stands: what the status of its applications is made of."""
+
+    state: ResourceState
+    pending: Operation | None
+    reason: str
+
+    @property
+    def settled(self) -> bool:
+        """Provisioned, and nothing newer is wanted."""
+        return self.state in PROVISIONED and self.pending is None
+
+    @property
+    def awaits_turn(self) -> bool:
+        """Failed, but asked for again: it starts by itself once what it waits for is there."""
+        return self.state is ResourceState.FAILED and self.reason == AWAITS_TURN
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One resource as it stands. `params` are as written by the newest submission; `outputs` as of the last success."""
@@ -122,14 +141,16 @@ class Resource:
         return self.state in IN_PROGRESS
 
     @property
+    def standing(self) -> Standing:
+        return Standing(self.state, self.pending, self.reason)
+
+    @property
     def settled(self) -> bool:
-        """Provisioned, and nothing newer is wanted."""
-        return self.state in PROVISIONED and self.pending is None
+        return self.standing.settled
 
     @property
     def awaits_turn(self) -> bool:
-        """Failed, but asked for again: it starts by itself once what it waits for is there."""
-        return self.state is ResourceState.FAILED and self.reason == AWAITS_TURN
+        return self.standing.awaits_turn
 
     def moved(self, state: ResourceState, *, error: str = "", reason: str = "") -> "Resource":
         """The same resource in another state; refuses what the table does not allow."""

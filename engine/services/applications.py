@@ -1,16 +1,17 @@
 """Read applications, and the specs they were submitted with."""
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine.domain.application import Application, SubmittedVersion
-from engine.domain.resource import Resource, ResourceState
+from engine.domain.resource import Resource, ResourceState, Standing
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import Actor, ApplicationId
 from engine.errors import NotFound
 from engine.services import paging, texts
 from engine.services.applying import application_event
-from engine.services.masking import shown, spec_text
+from engine.services.masking import all_shown, spec_text
 from engine.services.platform import Page, Platform
 from engine.store import applications, events, resources
 from engine.store.again import transacted
@@ -18,13 +19,27 @@ from engine.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
+class ListedApplication:
+    """An application as lists show it: `status` is one word for all of its resources."""
+
+    application: Application
+    version: int
+    status: str
+    resource_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationView:
-    """An application as it stands: `status` is one word for all of its resources."""
+    """An application as it stands, with its resources."""
 
     application: Application
     version: int
     status: str
     resources: tuple[Resource, ...]
+
+    @property
+    def resource_count(self) -> int:
+        return len(self.resources)
 
 
 def existing(tx: Transaction, name: str, environment: str, *, lock: bool = False) -> Application:
@@ -46,38 +61,38 @@ def get(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRONMENT
     """Raises NotFound."""
     with platform.store.read() as tx:
         found = existing(tx, name, environment)
-        return _view(tx, platform, found, applications.spec_versions(tx, [found.id]))
+        owned = all_shown(platform, resources.of_application(tx, found.id))
+        version = applications.spec_versions(tx, [found.id]).get(found.id, 0)
+    return ApplicationView(found, version, status_of(found, {resource.standing for resource in owned}), owned)
 
 
 def listed(
     platform: Platform, *, environment: str | None = None, search: str = "", cursor: str = "", limit: int = 50
-) -> Page[ApplicationView]:
+) -> Page[ListedApplication]:
     """Applications that exist or are on their way out, by rising id. Raises Invalid for a cursor that is none."""
     start = paging.after(cursor)
     texts.checked(environment=environment, search=search)
     with platform.store.read() as tx:
         found = applications.listed(tx, environment=environment, search=search, after=start, limit=limit + 1)
         page = found[:limit]
-        versions = applications.spec_versions(tx, [application.id for application in page])
-        views = tuple(_view(tx, platform, application, versions) for application in page)
-    return Page(views, str(page[-1].id) if len(found) > limit else "")
+        ids = [application.id for application in page]
+        versions, standings = applications.spec_versions(tx, ids), resources.standings(tx, ids)
+    views = (_listed(found, versions.get(found.id, 0), standings.get(found.id, Counter())) for found in page)
+    return Page(tuple(views), str(page[-1].id) if len(found) > limit else "")
 
 
-def _view(
-    tx: Transaction, platform: Platform, found: Application, versions: Mapping[ApplicationId, int]
-) -> ApplicationView:
-    owned = tuple(shown(platform, resource) for resource in resources.of_application(tx, found.id))
-    return ApplicationView(found, versions.get(found.id, 0), status_of(found, owned), owned)
+def _listed(found: Application, version: int, standings: Counter[Standing]) -> ListedApplication:
+    return ListedApplication(found, version, status_of(found, standings), standings.total())
 
 
-def status_of(application: Application, owned: tuple[Resource, ...]) -> str:
-    """`active`, `in_progress`, `failed`, `degraded`, `deleting` or `deleted`."""
-    states = {resource.state for resource in owned if not resource.awaits_turn}
+def status_of(application: Application, standings: Collection[Standing]) -> str:
+    """`active`, `in_progress`, `failed`, `degraded`, `deleting` or `deleted`, by how its resources stand."""
+    states = {standing.state for standing in standings if not standing.awaits_turn}
     if ResourceState.FAILED in states:
         return "failed"
     if application.deleted_at is not None:
-        return "deleting" if owned else "deleted"
-    if any(not resource.settled for resource in owned):
+        return "deleting" if standings else "deleted"
+    if any(not standing.settled for standing in standings):
         return "in_progress"
     return "degraded" if ResourceState.DEGRADED in states else "active"
 

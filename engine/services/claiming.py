@@ -1,6 +1,6 @@
 """Claiming as a whole: an operator pauses it for every worker and lets it go on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.domain.event import Event
 from engine.domain.execution import ExecutionState
@@ -14,16 +14,21 @@ from engine.store.facts import Fact
 
 @dataclass(frozen=True, slots=True)
 class Claiming:
-    """Whether work is claimed: `paused` says by whom it is not. What runs goes on all the same."""
+    """Whether work is claimed: `paused` says by whom it is not. What runs goes on all the same.
+
+    `unattended` says what to start where work is left lying and no worker is at work; it is empty otherwise.
+    """
 
     paused: Fact | None
     running: int
     queued: int
+    unattended: str = ""
 
 
 def state(platform: Platform) -> Claiming:
     with platform.store.read() as tx:
-        return _state(tx)
+        found = _state(tx)
+        return found if found.paused else replace(found, unattended=left_lying(platform, tx)[1])
 
 
 def _state(tx: Transaction) -> Claiming:
@@ -31,6 +36,16 @@ def _state(tx: Transaction) -> Claiming:
     return Claiming(
         facts.get(tx, facts.PAUSED), counted[ExecutionState.RUNNING.value], counted[ExecutionState.PENDING.value]
     )
+
+
+def left_lying(platform: Platform, tx: Transaction) -> tuple[float, str]:
+    """For how many seconds work has waited, if longer than two sweeps, and what to start if no worker is at work."""
+    waited = executions.longest_wait(tx)
+    if waited <= 2 * platform.settings.sweep_seconds:
+        return 0.0, ""
+    if platform.settings.embedded or executions.any_held(tx):
+        return waited, ""
+    return waited, "no worker is at work: start one on the same database with `innominatus worker`"
 
 
 def pause(platform: Platform, actor: Actor, *, reason: str = "") -> Claiming:

@@ -1,6 +1,8 @@
 """Resources as doors may show them: without the params that their provider declares secret."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 
 import yaml
 
@@ -12,7 +14,18 @@ from engine.services.platform import Platform
 
 def shown(platform: Platform, resource: Resource) -> Resource:
     """The resource with `***` for every secret param. Its outputs are left to `views`, which can reveal them."""
-    secret = _secret_params(platform, resource)
+    return all_shown(platform, [resource])[0]
+
+
+def all_shown(platform: Platform, resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    @cache  # a page has many resources of few types
+    def secret(kind: str, digest: str) -> frozenset[str]:
+        return _secret_params(platform, kind, digest)
+
+    return tuple(_masked(resource, secret(resource.key.type, resource.digest)) for resource in resources)
+
+
+def _masked(resource: Resource, secret: frozenset[str]) -> Resource:
     if not secret & resource.params.keys():
         return resource
     params = {name: MASK if name in secret else value for name, value in resource.params.items()}
@@ -36,12 +49,12 @@ def spec_text(platform: Platform, source: str) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True) if masked else source
 
 
-def _secret_params(platform: Platform, resource: Resource) -> frozenset[str]:
+def _secret_params(platform: Platform, kind: str, digest: str) -> frozenset[str]:
     """As the active provider says, and as the one says that made the resource."""
-    found = platform.providers.registry.resolve(resource.key.type)
+    found = platform.providers.registry.resolve(kind)
     now = found[1].secret_params if found else frozenset[str]()
     try:
-        then = platform.providers.provider(resource.digest).resource_type(resource.key.type)
+        then = platform.providers.provider(digest).resource_type(kind)
     except (NotFound, Invalid):
         return now
     return now | then.secret_params if then else now

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from engine.errors import Unavailable
+from engine.services import claiming
 from engine.services.platform import Platform
 from engine.store import applications, executions, facts, resources, tallies
 from engine.store.away import in_short
@@ -60,12 +61,12 @@ def check_database(platform: Platform) -> None:
 
 def left_lying(platform: Platform) -> str:
     """Says so when work has waited for a worker longer than two sweeps; empty while all is well."""
-    longest = 2 * platform.settings.sweep_seconds
     if told := paused(platform):
         return told
     with platform.store.read() as tx:
-        waited = executions.longest_wait(tx)
-    return f"the first execution in the queue has waited {waited:.0f} s for a worker" if waited > longest else ""
+        waited, unattended = claiming.left_lying(platform, tx)
+    told = f"the first execution in the queue has waited {waited:.0f} s for a worker" if waited else ""
+    return f"{told}; {unattended}" if unattended else told
 
 
 def paused(platform: Platform) -> str:

@@ -8,7 +8,7 @@ from engine.domain.resource import Resource, ResourceState
 from engine.domain.values import Actor, ExecutionId, Json, ResourceId
 from engine.errors import Conflict, Invalid, NotFound
 from engine.services import paging, texts
-from engine.services.masking import shown
+from engine.services.masking import all_shown, shown
 from engine.services.platform import Page, Platform
 from engine.services.retrying import restart
 from engine.services.starting import begun
@@ -57,7 +57,7 @@ def listed(
             after=paging.after(cursor),
             limit=limit + 1,
         )
-    page = tuple(shown(platform, resource) for resource in found[:limit])
+    page = all_shown(platform, found[:limit])
     return Page(page, str(page[-1].id) if len(found) > limit else "")
 
 

@@ -21,7 +21,18 @@ def among(tx: Transaction, column: sa.ColumnElement[int], ids: Collection[int]) 
 
 def among_those(tx: Transaction, column: sa.ColumnElement[int], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
     """True for rows whose `column` is one of the few ids that `query` finds."""
-    if not tx.postgresql:
+    return found_by(column, query, postgresql=tx.postgresql)
+
+
+def given_as(parameter: str, column: sa.ColumnElement[int], *, postgresql: bool) -> sa.ColumnElement[bool]:
+    """`among` for a statement that is put together once: the ids come with this parameter."""
+    if not postgresql:
+        return column.in_(sa.bindparam(parameter, expanding=True))
+    return column == sa.any_(sa.bindparam(parameter, type_=ARRAY(sa.BigInteger)))
+
+
+def found_by(column: sa.ColumnElement[int], query: sa.Select[Any], *, postgresql: bool) -> sa.ColumnElement[bool]:
+    """`among_those` for a statement that is put together once."""
+    if not postgresql:
         return column.in_(query)
-    found = sa.func.array(query.scalar_subquery(), type_=ARRAY(sa.BigInteger))
-    return column == sa.any_(found)
+    return column == sa.any_(sa.func.array(query.scalar_subquery(), type_=ARRAY(sa.BigInteger)))

@@ -1,44 +1,41 @@
 """Applications and the specs submitted for them."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.domain.application import Application, SubmittedVersion
 from engine.domain.values import ApplicationId, ResourceId, SpecId
-from engine.store.among import among
+from engine.store.among import among, given_as
 from engine.store.database import Transaction
+from engine.store.likeness import ESCAPE, escaped
 from engine.store.tables import applications, resource_references, specs
 from engine.store.upsert import insert
 
 _SOURCE = "specs.source"
 
 
+_COLUMNS = tuple(applications.c[field.name] for field in fields(Application))
+_SELECT = sa.select(*_COLUMNS)
+
+
 def _application(row: Any) -> Application:
-    return Application(
-        id=ApplicationId(row.id),
-        name=row.name,
-        environment=row.environment,
-        team=row.team,
-        created_by=row.created_by,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        deleted_at=row.deleted_at,
-        expires_at=row.expires_at,
-    )
+    return Application(*row)
 
 
 def find(tx: Transaction, name: str, environment: str, *, lock: bool = False) -> Application | None:
     """The application, deleted or not. With `lock`, submissions of the same application wait for this transaction."""
-    query = sa.select(applications).where(applications.c.name == name, applications.c.environment == environment)
+    query = _SELECT.where(applications.c.name == name, applications.c.environment == environment)
     row = tx.connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else _application(row)
 
 
 def get(tx: Transaction, application_id: ApplicationId, *, lock: bool = False) -> Application:
-    query = sa.select(applications).where(applications.c.id == application_id)
+    query = _SELECT.where(applications.c.id == application_id)
     return _application(tx.connection.execute(query.with_for_update() if lock else query).one())
 
 
@@ -61,7 +58,7 @@ def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Appli
         name=name, environment=environment, created_by=actor, created_at=tx.now, updated_at=tx.now
     )
     alive = {"updated_at": new.excluded.updated_at, "deleted_at": None}
-    made = new.on_conflict_do_update(index_elements=["name", "environment"], set_=alive).returning(applications)
+    made = new.on_conflict_do_update(index_elements=["name", "environment"], set_=alive).returning(*_COLUMNS)
     return _application(tx.connection.execute(made).one())
 
 
@@ -95,15 +92,28 @@ def listed(
     include_deleted: bool = False,
 ) -> list[Application]:
     """Applications by rising id; deleted ones only while they have resources, or with `include_deleted`."""
-    query = sa.select(applications).where(applications.c.id > after).order_by(applications.c.id).limit(limit)
+    given: dict[str, object] = {"after": after, "limit": limit}
     if environment is not None:
-        query = query.where(applications.c.environment == environment)
+        given["environment"] = environment
     if search:
-        query = query.where(applications.c.name.contains(search, autoescape=True))
+        given["search"] = escaped(search)
+    query = _list(environment=environment is not None, search=bool(search), include_deleted=include_deleted)
+    return [_application(row) for row in tx.connection.execute(query, given).all()]
+
+
+@lru_cache
+def _list(*, environment: bool, search: bool, include_deleted: bool) -> sa.Select[*tuple[Any, ...]]:
+    """The statement of one way to ask: putting it together each time would cost as much as carrying it out."""
+    query = _SELECT.where(applications.c.id > sa.bindparam("after", type_=sa.BigInteger))
+    query = query.order_by(applications.c.id).limit(sa.bindparam("limit", type_=sa.Integer))
+    if environment:
+        query = query.where(applications.c.environment == sa.bindparam("environment"))
+    if search:
+        query = query.where(applications.c.name.contains(sa.bindparam("search"), escape=ESCAPE))
     if not include_deleted:
         leaving = sa.exists().where(resource_references.c.application_id == applications.c.id)
         query = query.where(sa.or_(applications.c.deleted_at.is_(None), leaving))
-    return [_application(row) for row in tx.connection.execute(query)]
+    return query
 
 
 def names(tx: Transaction, environment: str | None = None) -> list[str]:
@@ -162,12 +172,14 @@ def newest_spec(tx: Transaction, application_id: ApplicationId) -> SubmittedVers
 
 def spec_versions(tx: Transaction, application_ids: Sequence[ApplicationId]) -> dict[ApplicationId, int]:
     """The newest version number per application."""
-    query = (
-        sa.select(specs.c.application_id, sa.func.max(specs.c.version))
-        .where(specs.c.application_id.in_(application_ids))
-        .group_by(specs.c.application_id)
-    )
-    return {ApplicationId(row[0]): row[1] for row in tx.connection.execute(query)}
+    query = _versions(postgresql=tx.postgresql)
+    return {row[0]: row[1] for row in tx.connection.execute(query, {"ids": application_ids}).all()}
+
+
+@lru_cache
+def _versions(*, postgresql: bool) -> sa.Select[Any, int]:
+    its = given_as("ids", specs.c.application_id, postgresql=postgresql)
+    return sa.select(specs.c.application_id, sa.func.max(specs.c.version)).where(its).group_by(specs.c.application_id)
 
 
 def _version(tx: Transaction, row: Any) -> SubmittedVersion:

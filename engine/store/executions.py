@@ -309,6 +309,12 @@ def longest_wait(tx: Transaction) -> float:
     return 0.0 if ready is None else max(0.0, (tx.now - ready).total_seconds())
 
 
+def any_held(tx: Transaction) -> bool:
+    """Whether a worker that lives holds one: its lease has not run out."""
+    held = sa.exists().where(EXECUTION_RUNNING, executions.c.ready_at > tx.now)
+    return bool(tx.connection.execute(sa.select(held)).scalar_one())
+
+
 def request_cancel(tx: Transaction, execution_id: ExecutionId) -> None:
     """Ask for the end of an execution: a worker that holds it stops it, a queued one is claimed to be ended."""
     tx.connection.execute(

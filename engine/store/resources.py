@@ -1,6 +1,8 @@
 """Resources, who refers to them, and what they depend on."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,47 +10,60 @@ import sqlalchemy as sa
 from engine.domain import place
 from engine.domain.planner import Current, Reference
 from engine.domain.provider import Operation
-from engine.domain.resource import Resource, ResourceKey, ResourceState
-from engine.domain.values import ApplicationId, ExecutionId, JsonObject, ResourceId
-from engine.store.among import among, among_those
+from engine.domain.resource import Resource, ResourceKey, ResourceState, Standing
+from engine.domain.values import ApplicationId, JsonObject, ResourceId
+from engine.store.among import among, among_those, found_by, given_as
 from engine.store.bulk import insert_numbered, insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import RESOURCE_STANDING, applications, resource_references, resources
 
 _PARAMS = "resources.params"
 _OUTPUTS = "resources.outputs"
-_SELECT = sa.select(resources, applications.c.name.label("application")).join(
-    applications, applications.c.id == resources.c.application_id
-)
+_SELECT = sa.select(
+    resources.c.id, resources.c.environment, resources.c.type, resources.c.resource_class, resources.c.identity,
+    resources.c.application_id, applications.c.name.label("application"), resources.c.name, resources.c.params_sealed,
+    resources.c.state, resources.c.provider, resources.c.digest, resources.c.workflow, resources.c.pending,
+    resources.c.desired_generation, resources.c.observed_generation, resources.c.fingerprint,
+    resources.c.outputs_sealed, resources.c.execution_id, resources.c.blocked_by, resources.c.error,
+    resources.c.reason, resources.c.place, resources.c.created_at, resources.c.updated_at,
+).join(applications, applications.c.id == resources.c.application_id)  # fmt: skip
+"""Every row that `resource_of` reads comes from this: taken apart at once, which is quicker than name by name."""
+_STATES = {state.value: state for state in ResourceState}
+_OPERATIONS = {None: None, **{operation.value: operation for operation in Operation}}
 
 
 def resource_of(tx: Transaction, row: Any) -> Resource:
-    outputs: Any = {} if row.outputs_sealed is None else tx.sealer.open_json(row.outputs_sealed, _OUTPUTS)
-    params: Any = tx.sealer.open_json(row.params_sealed, _PARAMS)
+    (
+        number, environment, kind, resource_class, identity, application_id, application, name, params_sealed,
+        state, provider, digest, workflow, pending, desired, observed, fingerprint,
+        outputs_sealed, execution_id, blocked_by, error, reason, where, created_at, updated_at, *_,
+    ) = row  # fmt: skip
+    outputs: Any = {} if outputs_sealed is None else tx.sealer.open_json(outputs_sealed, _OUTPUTS)
+    params: Any = tx.sealer.open_json(params_sealed, _PARAMS)
     return Resource(
-        id=ResourceId(row.id),
-        key=ResourceKey(row.environment, row.type, row.resource_class, row.identity),
-        application_id=ApplicationId(row.application_id),
-        application=row.application,
-        name=row.name,
+        id=number,
+        key=ResourceKey(environment, kind, resource_class, identity),
+        application_id=application_id,
+        application=application,
+        name=name,
         params=params,
-        state=ResourceState(row.state),
-        provider=row.provider,
-        digest=row.digest,
-        workflow=row.workflow,
-        pending=None if row.pending is None else Operation(row.pending),
-        desired_generation=row.desired_generation,
-        observed_generation=row.observed_generation,
-        fingerprint=row.fingerprint,
+        state=_STATES[state],
+        provider=provider,
+        digest=digest,
+        workflow=workflow,
+        pending=_OPERATIONS[pending],
+        desired_generation=desired,
+        observed_generation=observed,
+        fingerprint=fingerprint,
         outputs=outputs.get("values", {}),
         secret_outputs=frozenset(outputs.get("secret", ())),
-        execution_id=None if row.execution_id is None else ExecutionId(row.execution_id),
-        blocked_by=None if row.blocked_by is None else ResourceId(row.blocked_by),
-        error=row.error,
-        reason=row.reason,
-        place=place.parse(row.place),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
+        place=place.parse(where),
+        execution_id=execution_id,
+        blocked_by=blocked_by,
+        error=error,
+        reason=reason,
+        created_at=created_at,
+        updated_at=updated_at,
     )
 
 
@@ -152,6 +167,25 @@ def of_application(tx: Transaction, application_id: ApplicationId) -> list[Resou
     return [resource_of(tx, row) for row in tx.connection.execute(query)]
 
 
+def standings(tx: Transaction, ids: Sequence[ApplicationId]) -> dict[ApplicationId, Counter[Standing]]:
+    """How many of the resources that each application refers to stand how."""
+    found: dict[ApplicationId, Counter[Standing]] = {}
+    for row in tx.connection.execute(_standings(postgresql=tx.postgresql), {"ids": ids}).all():
+        application_id, state, pending, reason, count = row
+        found.setdefault(application_id, Counter())[Standing(_STATES[state], _OPERATIONS[pending], reason)] += count
+    return found
+
+
+@lru_cache
+def _standings(*, postgresql: bool) -> sa.Select[Any, str, Any, str, int]:
+    owner, referred = resource_references.c.application_id, resource_references.c.resource_id
+    theirs = given_as("ids", owner, postgresql=postgresql)
+    how = (owner, resources.c.state, resources.c.pending, resources.c.reason)
+    query = sa.select(*how, sa.func.count(referred.distinct()))
+    query = query.join(resources, resources.c.id == referred).where(theirs).group_by(*how)
+    return query.where(found_by(resources.c.id, sa.select(referred).where(theirs), postgresql=postgresql))
+
+
 def listed(
     tx: Transaction,
     *,
@@ -164,23 +198,40 @@ def listed(
     limit: int = 100,
 ) -> list[Resource]:
     """Resources by rising id."""
-    query = _SELECT.where(resources.c.id > after).order_by(resources.c.id).limit(limit)
-    if application is not None:
+    given = {"after": after, "limit": limit, "application": application, "environment": environment}
+    query = _list(
+        application=application is not None,
+        environment=environment is not None,
+        resource_type=resource_type is not None,
+        state=state,
+        include_terminated=include_terminated,
+    )
+    asked = {name: value for name, value in {**given, "type": resource_type}.items() if value is not None}
+    return [resource_of(tx, row) for row in tx.connection.execute(query, asked).all()]
+
+
+@lru_cache(maxsize=256)
+def _list(
+    *, application: bool, environment: bool, resource_type: bool, state: ResourceState | None, include_terminated: bool
+) -> sa.Select[*tuple[Any, ...]]:
+    """The statement of one way to ask: putting it together each time would cost as much as carrying it out."""
+    query = _SELECT.where(resources.c.id > sa.bindparam("after", type_=sa.BigInteger))
+    query = query.order_by(resources.c.id).limit(sa.bindparam("limit", type_=sa.Integer))
+    if application:
         named, owned = applications.alias("named"), resources.alias("owned")
+        its_name = named.c.name == sa.bindparam("application")
         referred = sa.select(resource_references.c.resource_id).where(
-            named.c.name == application, resource_references.c.application_id == named.c.id
+            its_name, resource_references.c.application_id == named.c.id
         )
-        its = sa.select(owned.c.id).where(named.c.name == application, owned.c.application_id == named.c.id)
+        its = sa.select(owned.c.id).where(its_name, owned.c.application_id == named.c.id)
         query = query.where(resources.c.id.in_(referred.union(its)))
-    if environment is not None:
-        query = query.where(resources.c.environment == environment)
-    if resource_type is not None:
-        query = query.where(resources.c.type == resource_type)
+    if environment:
+        query = query.where(resources.c.environment == sa.bindparam("environment"))
+    if resource_type:
+        query = query.where(resources.c.type == sa.bindparam("type"))
     if state is not None:
-        query = query.where(resources.c.state == state.value)
-    elif not include_terminated:
-        query = query.where(RESOURCE_STANDING)
-    return [resource_of(tx, row) for row in tx.connection.execute(query)]
+        return query.where(resources.c.state == state.value)
+    return query if include_terminated else query.where(RESOURCE_STANDING)
 
 
 def counts(tx: Transaction) -> dict[tuple[str, str], int]:

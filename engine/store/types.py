@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
@@ -91,4 +92,8 @@ def dump_json(value: object) -> str:
 
 
 def load_json(text: str | bytes) -> Any:
-    return json.loads(text)
+    """What `dump_json` wrote: integers of any size, which not every quick parser keeps."""
+    try:
+        return from_json(text)
+    except ValueError:  # it goes two hundred levels deep
+        return json.loads(text)

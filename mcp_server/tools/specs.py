@@ -12,7 +12,7 @@ from engine.domain.values import Json, JsonObject
 from engine.errors import NotFound
 from engine.services import applications, deletions, submissions, views
 from engine.services.afterwards import done
-from engine.services.applications import ApplicationView
+from engine.services.applications import ApplicationView, ListedApplication
 from engine.services.submissions import Submission
 from engine.store.hints import of_application
 from mcp_server.answers import call, instant, page, table
@@ -170,9 +170,9 @@ class SpecTools:
             )
 
 
-def _row(view: ApplicationView, *, full: bool) -> list[Json]:
+def _row(view: ListedApplication, *, full: bool) -> list[Json]:
     found = view.application
-    known: list[Json] = [found.id, found.name, found.environment, view.version, view.status, len(view.resources)]
+    known: list[Json] = [found.id, found.name, found.environment, view.version, view.status, view.resource_count]
     known.append(instant(found.updated_at))
     return [*known, instant(found.created_at), instant(found.expires_at), found.created_by] if full else known
 

@@ -1,5 +1,6 @@
 """Who may pass: token, Host, Origin and the size of a body."""
 
+import re
 from collections.abc import Iterator
 
 import anyio
@@ -46,8 +47,42 @@ def test_an_mcp_client_without_a_token_is_told_where_to_read_what_is_asked(stran
 
 
 def test_paths_that_do_not_exist_tell_a_stranger_nothing(stranger: TestClient) -> None:
-    for path in ("/nothing", "/api", "/health/", "/health/x", "//health", "/HEALTH", "/mcp", "/docs/../api/stats"):
+    for path in (
+        "/nothing",
+        "/docs/",
+        "/docs/files",
+        "/docs/files/redoc.standalone.js",
+        "/docs/files/../page",
+        "/api",
+        "/health/",
+        "/health/x",
+        "/%2Fhealth",
+        "/HEALTH",
+        "/mcp",
+        "/docs/../api/stats",
+    ):
         problem(stranger.get(path), 401, "unauthenticated")
+
+
+def test_the_first_page_tells_a_stranger_where_the_doors_are(stranger: TestClient) -> None:
+    told = stranger.get("/").json()
+    assert told["name"] == "innominatus"
+    for path in told["doors"]:
+        assert path == "/mcp" or stranger.get(path).status_code == 200, path
+    assert set(told["doors"]) >= {"/docs", "/mcp", "/health", "/ready"}
+    assert TOKEN not in str(told)
+
+
+def test_the_page_that_describes_the_api_comes_whole_from_this_server(stranger: TestClient) -> None:
+    page = stranger.get("/docs")
+    parts = re.findall(r"""(?:src|href)=["']([^"']*)["']|url: '([^']*)'""", page.text)
+    found = [source or url for source, url in parts]
+    assert {place.rpartition(".")[2] for place in found} == {"js", "css", "png", "json"}
+    for place in found:
+        assert "//" not in place
+        assert stranger.get(f"/{place}").status_code == 200, place
+    assert "http" not in page.text
+    assert '"validatorUrl": null' in page.text  # else it shows the description to a server on the Internet
 
 
 @pytest.mark.parametrize(

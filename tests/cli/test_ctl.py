@@ -305,6 +305,14 @@ def test_reading_commands_answer_as_table_and_json(served: Served, command: str)
     assert served.ctl(command, "-o", "json").json is not None
 
 
+def test_the_list_of_executions_says_when_each_was_requested(served: Served) -> None:
+    served.submit("dated")
+    told = served.ctl("list-workflows", "-a", "dated").out.splitlines()
+    runs = served.ctl("list-workflows", "-a", "dated", "-o", "json").json
+    assert told[0].split()[:3] == ["ID", "REQUESTED", "APPLICATION"]
+    assert [line.split()[:3] for line in told[1:]] == [[str(r["id"]), r["created_at"][:19], "dated"] for r in runs]
+
+
 def test_the_same_idempotency_key_submits_once(served: Served) -> None:
     first = served.submit("keyed", "--idempotency-key", "k1", "-o", "json").json
     again = served.submit("keyed", "--idempotency-key", "k1", "-o", "json").json

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from cli import live
+from engine.config import Settings
 from tests.support.served import clean_environment
 
 _PROOFS = (
@@ -33,5 +34,8 @@ def test_the_demo_observes_everything_it_promises_and_leaves_nothing(tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
     for proof in _PROOFS:
         assert f"✓ {proof}" in done.stdout
+    config = done.stdout[done.stdout.index('"mcpServers"') : done.stdout.index("curl")]
+    assert str(tmp_path / "demo") not in config, "it is to be kept, and the demo's folder is not"
+    assert str(Settings.model_construct().data_dir) in config
     assert not (tmp_path / "demo").exists()
     assert live.find(tmp_path / "demo") is None

@@ -60,7 +60,8 @@ ASKS_NOTHING = {
 }  # fmt: skip
 """Use cases that need no database for what is given here."""
 PARTS = {
-    "executions.resource_wanted", "executions.type_made_by", "idempotency.once", "masking.shown", "masking.spec_text",
+    "claiming.left_lying", "executions.resource_wanted", "executions.type_made_by", "idempotency.once", "masking.all_shown", "masking.shown",
+    "masking.spec_text",
     "planning.current_state", "planning.plan_for", "provisioner_requests.ask_for_deletion",
     "provisioner_requests.ask_for_resource", "provisioner_requests.plan_of_request", "deletions.carry_out_deletion",
     "submissions.carried_out", "starting.begun",

@@ -22,7 +22,8 @@ def everything(house: House) -> str:
     platform = house.platform
     shown: list[JsonObject] = []
     for view in applications.listed(platform).items:
-        shown.append(views.application(view, with_resources=True))
+        shown.append(views.application(view))
+        shown.append(views.application_details(applications.get(platform, view.application.name)))
         shown.append({"graph": graphs.export(platform, view.application.name, form="json")})
     for resource in resources.listed(platform).items:
         shown.append(views.resource(resource))

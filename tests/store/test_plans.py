@@ -195,6 +195,7 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
     "tallies.totals": tallies.totals,
     "executions.unfinished": executions.unfinished,
     "executions.longest_wait": executions.longest_wait,
+    "executions.any_held": executions.any_held,
     "executions.get": lambda tx: executions.get(tx, ExecutionId(9)),
     "executions.child": lambda tx: executions.child(tx, ExecutionId(9), "s"),
     "executions.listed": lambda tx: executions.listed(tx, limit=20),
@@ -234,7 +235,9 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
     "resources.listed failed": lambda tx: resources.listed(tx, state=ResourceState.FAILED, limit=50),
     "resources.of_application": lambda tx: resources.of_application(tx, ApplicationId(1999)),
     "resources.lock": lambda tx: resources.lock(tx, [ResourceId(999_999)]),
+    "resources.standings": lambda tx: resources.standings(tx, [ApplicationId(n) for n in range(1960, 1999)]),
     "applications.listed": lambda tx: applications.listed(tx, limit=50),
+    "applications.spec_versions": lambda tx: applications.spec_versions(tx, [ApplicationId(1990), ApplicationId(1991)]),
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.runs import Outputs
+from engine.domain.values import Json
 from engine.errors import Invalid, Unavailable
 from engine.store import executions
 from engine.store.database import Store, open_engine
@@ -25,6 +26,14 @@ def test_a_value_that_was_moved_to_another_column_is_refused() -> None:
     sealer = Sealer(KEY)
     with pytest.raises(Unavailable):
         sealer.open(sealer.seal(b"x", "resources.params"), "resources.outputs")
+
+
+def test_json_comes_back_as_it_was_however_large_its_numbers_and_however_deep_it_is() -> None:
+    deep: Json = {"largest": 10**40, "smallest": -(2**63) - 1, "part": 0.1, "text": "Köln\u2028", "none": None}
+    for _ in range(400):
+        deep = {"within": [deep]}
+    sealer = Sealer(KEY)
+    assert sealer.open_json(sealer.seal_json(deep, "a.b"), "a.b") == deep
 
 
 def test_not_a_single_byte_may_be_changed_or_cut() -> None:
