@@ -141,6 +141,18 @@ async def test_dry_run_writes_nothing_and_its_hash_applies_exactly_that_plan(
     assert "dry_run=true" in stale.text
 
 
+async def test_a_plan_is_offered_unless_it_is_in_force_already(connect: Connect, era: str) -> None:
+    shared = f"box: {{type: parcel, id: {era}-shared}}"
+    async with connect() as call:
+        await deployed(call, f"first-{era}", shared)
+        same = await call.ok("submit_spec", spec_yaml=score(f"first-{era}", shared), dry_run=True)
+        other = await call.ok("submit_spec", spec_yaml=score(f"first-{era}", shared, variable="y"), dry_run=True)
+        sharing = await call.ok("submit_spec", spec_yaml=score(f"second-{era}", shared), dry_run=True)
+    assert same.next == ["nothing to do: what exists is what was asked for"]
+    for worth in (other, sharing):
+        assert str(worth["plan_hash"]) in worth.next[0]
+
+
 async def test_nothing_is_deleted_without_the_hash_of_a_dry_run(connect: Connect, era: str) -> None:
     name = f"pruned-{era}"
     async with connect() as call:
