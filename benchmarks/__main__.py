@@ -12,6 +12,7 @@ from rich.table import Table
 
 from benchmarks import engine_figures as engine
 from benchmarks import event_figures as event
+from benchmarks import mcp_figures as mcp
 from benchmarks import noop, peers
 from benchmarks import other_figures as other
 from benchmarks import resource_figures as resource
@@ -44,6 +45,9 @@ MEASURES: dict[str, Measure] = {
     "planning": lambda _: other.planning(),
     "memory": lambda _: other.memory(),
     "mcp-start": lambda _: other.mcp_start(),
+    "mcp-forward": lambda _: mcp.forwarder_start(goal="≤ 0.8 s"),
+    "mcp-read": lambda on: mcp.read(on, goal="p50 ≤ 5 ms, p99 ≤ 50 ms"),
+    "mcp-reads": lambda on: mcp.reads(on, goal="≥ 400/s"),
 }
 
 

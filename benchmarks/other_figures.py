@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.engine_figures import Figure, load, percentiles
@@ -49,17 +51,24 @@ def planning(*, rounds: int = 40) -> Figure:
     return Figure(f"parse + validate + plan, {_RESOURCES} resources", percentiles(taken), "p95 ≤ 50 ms", load())
 
 
-def memory() -> Figure:
-    """Resident memory of `innominatus serve` ten seconds after its start, with the shipped providers."""
+@contextmanager
+def serving() -> Generator[tuple[Path, int]]:
+    """`innominatus serve` in a data directory of its own: that and its process number."""
     with scratch() as folder:
         server = _start(folder, "serve", "--port", "0", stdin=subprocess.DEVNULL)
         try:
             until((folder / "serve.json").exists)
-            time.sleep(10)
-            found = memory_of(server.pid)
+            yield folder, server.pid
         finally:
             server.terminate()
             server.wait(20)
+
+
+def memory() -> Figure:
+    """Resident memory of `innominatus serve` ten seconds after its start, with the shipped providers."""
+    with serving() as (_, pid):
+        time.sleep(10)
+        found = memory_of(pid)
     return Figure("memory of an idle server", f"{found:.0f} MB", "≤ 150 MB", load())
 
 
@@ -74,22 +83,26 @@ def mcp_start(*, rounds: int = 7) -> Figure:
 
 
 def _mcp_once() -> tuple[float, float]:
-    """Seconds on the clock, and of the processor."""
     with scratch() as folder:
-        began = time.perf_counter()
-        server = _start(folder, "mcp", stdin=subprocess.PIPE)
-        assert server.stdin is not None
-        assert server.stdout is not None
-        try:
-            server.stdin.write("".join(json.dumps(message) + "\n" for message in _HANDSHAKE).encode())
-            server.stdin.flush()
-            for line in server.stdout:
-                if json.loads(line).get("id") == 2:
-                    return time.perf_counter() - began, _processor_seconds(server.pid)
-        finally:
-            server.stdin.close()
-            server.wait(20)
-            server.stdout.close()
+        return mcp_start_in(folder)
+
+
+def mcp_start_in(folder: Path) -> tuple[float, float]:
+    """Seconds on the clock, and of the processor, until `innominatus mcp` has answered in a data directory."""
+    began = time.perf_counter()
+    server = _start(folder, "mcp", stdin=subprocess.PIPE)
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        server.stdin.write("".join(json.dumps(message) + "\n" for message in _HANDSHAKE).encode())
+        server.stdin.flush()
+        for line in server.stdout:
+            if json.loads(line).get("id") == 2:
+                return time.perf_counter() - began, _processor_seconds(server.pid)
+    finally:
+        server.stdin.close()
+        server.wait(20)
+        server.stdout.close()
     raise RuntimeError("`innominatus mcp` ended without an answer")
 
 

@@ -19,8 +19,10 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY, ServerEvent, event_to_notification
 from mcp_types import (
     INTERNAL_ERROR,
+    INVALID_REQUEST,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
@@ -41,6 +43,11 @@ from mcp_types import (
     Request,
     RequestParams,
     Result,
+    SubscriptionFilter,
+    SubscriptionsAcknowledgedNotification,
+    SubscriptionsAcknowledgedNotificationParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
 )
 from mcp_types.version import LATEST_MODERN_VERSION
 
@@ -51,6 +58,7 @@ from mcp_server.toolsets import READ_ONLY_HEADER, TOOLSETS_HEADER, Selection
 
 R = TypeVar("R", bound=Result)
 P = TypeVar("P", bound=RequestParams)
+T = TypeVar("T")
 Call = ServerRequestContext["Remote", object]
 
 _CONNECT_SECONDS = 5.0
@@ -75,10 +83,38 @@ class Remote:
         self._http = http
 
     async def send(self, request: Request[Any, Any], answer: type[R], progress: ProgressFnT | None = None) -> R:
+        return await self._with_client(
+            lambda client: client.session.send_request(request, answer, progress_callback=progress)
+        )
+
+    async def listen(
+        self,
+        wanted: SubscriptionFilter,
+        begun: Callable[[SubscriptionFilter], Awaitable[None]],
+        tell: Callable[[ServerEvent], Awaitable[None]],
+    ) -> None:
+        """Tell what changes there, until the far server ends it; `begun` is told what it will tell of."""
+
+        async def follow(client: Client) -> None:
+            listening = client.listen(
+                tools_list_changed=bool(wanted.tools_list_changed),
+                prompts_list_changed=bool(wanted.prompts_list_changed),
+                resources_list_changed=bool(wanted.resources_list_changed),
+                resource_subscriptions=wanted.resource_subscriptions or (),
+            )
+            async with listening as changes:
+                await begun(changes.honored)
+                async for change in changes:
+                    await tell(change)
+
+        await self._with_client(follow)
+
+    async def _with_client(self, work: Callable[[Client], Awaitable[T]]) -> T:
+        """What `work` comes to on a connection of its own."""
         try:
             transport = streamable_http_client(self.url, http_client=self._http)
             async with Client(transport, mode=LATEST_MODERN_VERSION) as client:
-                return await client.session.send_request(request, answer, progress_callback=progress)
+                return await work(client)
         except* MCPError as group:
             raise _only(group) from None
         except* _Refused:
@@ -132,6 +168,7 @@ def forwarder(url: str, token: str, selection: Selection = Selection()) -> Serve
         on_list_prompts=_forwarded(ListPromptsRequest, ListPromptsResult),
         on_get_prompt=_forwarded(GetPromptRequest, GetPromptResult),
         on_completion=_forwarded(CompleteRequest, CompleteResult),
+        on_subscriptions_listen=_listen,
     )
 
 
@@ -167,6 +204,28 @@ async def _call_tool(context: Call, params: CallToolRequestParams) -> CallToolRe
         return await context.lifespan_context.send(request, CallToolResult, context.session.report_progress)
     except InnominatusError as error:
         return failed(error)
+
+
+async def _listen(context: Call, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+    """The client's stream of changes, fed by one of ours from the server."""
+    asked = context.request_id
+    if asked is None:
+        raise MCPError(INVALID_REQUEST, "subscriptions/listen needs a request id")
+    meta = {SUBSCRIPTION_ID_META_KEY: asked}
+
+    async def begun(honored: SubscriptionFilter) -> None:
+        agreed = SubscriptionsAcknowledgedNotificationParams(notifications=honored, _meta=meta)
+        told = SubscriptionsAcknowledgedNotification(params=agreed)
+        await context.session.send_notification(told, related_request_id=asked)
+
+    async def tell(change: ServerEvent) -> None:
+        await context.session.send_notification(event_to_notification(change, meta), related_request_id=asked)
+
+    try:
+        await context.lifespan_context.listen(params.notifications, begun, tell)
+    except InnominatusError as error:
+        raise MCPError(INTERNAL_ERROR, f"{error.message} {error.hint}") from error
+    return SubscriptionsListenResult(_meta=meta)
 
 
 def _bare(params: P) -> P:

@@ -15,9 +15,10 @@ from engine.domain.resource import ResourceState
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import ExecutionId
 from engine.errors import InnominatusError
-from engine.services import catalog, executions, resources
+from engine.services import catalog, diagnosis, executions, resources
 from mcp_server.answers import clean, rendered, result
 from mcp_server.arguments import stored_id
+from mcp_server.explained import explained
 from mcp_server.house import House
 from mcp_server.statuses import status_of
 from mcp_server.toolsets import enabled
@@ -93,10 +94,10 @@ class Prompts:
     ) -> str:
         shown = self._failure(application, execution_id)
         steps = (
-            "Find the deepest cause: follow the resource that others wait for, then its execution, then its failed "
-            "step and the log around the error (get_workflow_status with logs=tail). Then tell me in three sentences "
-            "what failed, why, and what is left behind; whether trying again is safe; and what you propose. Change "
-            "nothing before I agree."
+            "Find the deepest cause: `explain` names it for each failure, with the step and the log around it. Look "
+            "closer with get_resource_details and get_workflow_status where it says little. Then tell me in three "
+            "sentences what failed, why, and what is left behind; whether trying again is safe; and what you propose. "
+            "Change nothing before I agree."
         )
         return f"Something failed{f' in `{application}`' if application else ''}. {steps}\n\n{_DATA}\n---\n{shown}\n---"
 
@@ -114,8 +115,11 @@ class Prompts:
         ).items
         told = [f"resource {found.id} {found.key}: {found.error or found.reason}" for found in broken]
         told += [f"execution {run.id} {run.workflow}: {run.error}" for run in runs]
-        lines = [str(clean(" ".join(line.split())[:300])) for line in told]
-        return "\n".join(f"| {line}" for line in lines) or "(nothing has failed)"
+        lines = [f"| {clean(' '.join(line.split())[:300])}" for line in told]
+        if broken:
+            first = {"explain": explained(diagnosis.of_resource(platform, broken[0].id)).get("explain")}
+            lines.append(rendered(result(first, is_error=False).structured_content or {}))
+        return "\n".join(lines) or "(nothing has failed)"
 
     def onboard(self, team: Annotated[str, Field(description="Name of the team.")]) -> str:
         paths = catalog.golden_paths(self.house.platform)

@@ -177,6 +177,7 @@ async def test_the_prompt_about_a_failure_brings_it_as_data(opened: Open, era: s
         with pytest.raises(MCPError, match="needs `team`"):
             await client.get_prompt("onboard-a-team")
     assert f"| resource {bad['id']} " in listed
+    assert "cause: provider" in listed
     assert "\x1b" not in listed + one
     assert "the disk is on fire" in one
 

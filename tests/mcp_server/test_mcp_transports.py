@@ -11,12 +11,14 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 import uvicorn
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
+from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import PromptReference
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -116,6 +118,18 @@ async def test_a_client_over_http_gets_what_it_asks_for_but_no_more_than_is_allo
     assert core == {name for name, kind in TOOLS.items() if kind.toolset is Toolset.CORE}
     assert reading == {name for name in every if not TOOLS[name].writes}
     assert forwarded == {"get_graph", "list_events"}
+
+
+@pytest.mark.anyio
+async def test_the_forwarder_passes_on_what_changes_at_the_server(server: PlatformServer, url: str) -> None:
+    name = "heard-from-afar"
+    async with Client(forwarder(url, TOKEN)) as near:
+        spec = f"innominatus://specs/{name}"
+        async with near.listen(resource_subscriptions=[spec]) as changes:
+            async with Client(server) as far:
+                await Caller(far).ok("submit_spec", spec_yaml=score(name))
+            with anyio.fail_after(10):
+                assert await anext(changes) == ResourceUpdated(uri=spec)
 
 
 @pytest.mark.anyio
