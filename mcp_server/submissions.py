@@ -28,7 +28,10 @@ def submission(made: Submission) -> JsonObject:
 
 
 def applying(tool: str, made: Submission, **arguments: Json) -> str:
-    """The call that applies the plan of a dry run; what it would change stands in the plan."""
-    if made.plan is not None and not made.plan.has_changes:
+    """The call that applies the plan of a dry run; what it would change stands in the plan.
+
+    A plan without changes is worth applying where the spec is new: what the application refers to is kept for it.
+    """
+    if made.on_record and made.plan is not None and not made.plan.has_changes:
         return "nothing to do: what exists is what was asked for"
     return call(tool, **arguments, plan_hash=made.plan_hash)

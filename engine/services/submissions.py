@@ -30,7 +30,10 @@ _LARGE_ONES = threading.BoundedSemaphore(2)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a submission or deletion does (`applied`) or would do. `plan` is None when it was answered by its key."""
+    """What a submission or deletion does (`applied`) or would do. `plan` is None when it was answered by its key.
+
+    `on_record` is told by a dry run: the newest spec is this one already, so that applying it would record nothing new.
+    """
 
     application: str
     environment: str
@@ -41,6 +44,7 @@ class Submission:
     warnings: tuple[Problem, ...] = ()
     execution_ids: tuple[ExecutionId, ...] = ()
     replayed: bool = False
+    on_record: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,15 @@ def _previewed(platform: Platform, wish: _Wish) -> Submission:
     with platform.store.read() as tx:
         found = applications.find(tx, wish.spec.application, wish.environment)
         plan, _ = _planned(tx, platform, wish, found.id if found else None, locked=False)
+        on_record = found is not None and _on_record(tx, found.id, wish)
     check_plan(plan, plan_hash=wish.plan_hash, confirm=False, deleting=False)
-    return Submission(wish.spec.application, wish.environment, plan.hash, applied=False, plan=plan)
+    return Submission(wish.spec.application, wish.environment, plan.hash, applied=False, plan=plan, on_record=on_record)
+
+
+def _on_record(tx: Transaction, application_id: ApplicationId, wish: _Wish) -> bool:
+    """Not so for a spec with a time to live: it begins anew."""
+    newest = applications.newest_spec(tx, application_id)
+    return newest is not None and newest.source == wish.source and wish.spec.ttl is None
 
 
 def _applied(tx: Transaction, platform: Platform, actor: Actor, wish: _Wish) -> Submission:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.domain.provider import Provider, ProviderWorkflow, ResourceType, WorkflowCategory
+from engine.domain.provider import Operation, Provider, ProviderWorkflow, ResourceType, WorkflowCategory
 from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Parameter
 from engine.services import catalog
@@ -29,7 +29,8 @@ class CatalogTools:
         ]
         listed = _page(("name", "provider", "description", "inputs"), rows, after=cursor, limit=limit)
         runs: list[Json] = [call("execute_workflow", workflow_name=path.name, dry_run=True) for _, path in found[:_FEW]]
-        return {**listed, "next": runs}
+        elsewhere: list[Json] = [call("list_providers", search=search)] if search and not found else []
+        return {**listed, "next": runs or elsewhere}
 
     def list_providers(self, search: Search = "", limit: Limit = 50, cursor: Cursor = "") -> JsonObject:
         """List providers and the resource types each can make. Only these types work in a Score spec."""
@@ -70,11 +71,12 @@ def _page(columns: Sequence[str], rows: Sequence[Sequence[Json]], *, after: str,
 
 
 def _types(found: Provider) -> JsonObject:
-    columns = ("type", "aliases", "operations", "params", "outputs")
+    columns = ("type", "aliases", "made_by", "operations", "params", "outputs")
     rows: list[list[Json]] = [
         [
             kind.name,
             ", ".join(kind.aliases),
+            _maker(kind),
             ", ".join(operation.value for operation in kind.operations),
             params_of(kind),
             ", ".join(f"{o.name} (secret)" if o.secret else o.name for o in kind.outputs),
@@ -82,6 +84,12 @@ def _types(found: Provider) -> JsonObject:
         for kind in found.resource_types
     ]
     return table(columns, rows, width=_WIDE)
+
+
+def _maker(kind: ResourceType) -> str:
+    """The workflow that execute_workflow is given to ask for one such resource."""
+    create = kind.operations.get(Operation.CREATE)
+    return create.default if create else ""
 
 
 def _workflows(found: Provider) -> JsonObject:

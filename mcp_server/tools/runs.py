@@ -1,12 +1,13 @@
 """Run workflows and watch their executions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from mcp.server.mcpserver import Context
 from pydantic import Field
 
-from engine.domain.execution import ExecutionState
+from engine.domain.execution import FINAL, ExecutionState
 from engine.domain.runs import ListedExecution
 from engine.domain.values import ExecutionId, Json, JsonObject
 from engine.services import executions, previews, views
@@ -105,10 +106,18 @@ class RunTools:
         )
         full = detail == "full"
         rows = [_row(run, full=full) for run in found.items]
-        failed = [run.id for run in found.items if run.state is ExecutionState.FAILED][:1]
-        following: list[Json] = [call("get_workflow_status", execution_id=known) for known in failed]
+        following: list[Json] = [*_first(found.items)]
         columns = (*_COLUMNS, *_FULL) if full else _COLUMNS
         return {**page(columns, rows, found.next_cursor, full=full), "next": following}
+
+
+def _first(found: Sequence[ListedExecution]) -> list[str]:
+    """Where to look first: the newest that failed, else the newest that goes on."""
+    for run in found:
+        if run.state is ExecutionState.FAILED:
+            return [call("get_workflow_status", execution_id=run.id)]
+    going = [run.id for run in found if run.state not in FINAL][:1]
+    return [call("get_workflow_status", execution_id=known, wait_seconds=LONGEST_WAIT) for known in going]
 
 
 def _row(run: ListedExecution, *, full: bool) -> list[Json]:
@@ -133,5 +142,6 @@ def _preview(found: previews.Preview, workflow_name: str, environment: str) -> J
     }
     if found.plan is not None:
         answer |= {"summary": found.plan.summary, "plan": plan_table(found.plan)}
-    again = call("execute_workflow", workflow_name=workflow_name, environment=environment, wait_seconds=LONGEST_WAIT)
+    where: JsonObject = {"environment": environment} if environment else {}
+    again = call("execute_workflow", workflow_name=workflow_name, **where, wait_seconds=LONGEST_WAIT)
     return {**answer, "next": [again.replace(", ", ", inputs=<the same>, ", 1)]}

@@ -117,7 +117,10 @@ class ResourceTools:
         answer = submission(made)
         if dry_run:
             return {**answer, "next": [applying("delete_resource", made, resource_id=resource_id)]}
-        return {**answer, "next": [call("get_resource_details", resource_id=resource_id)]}
+        runs: list[Json] = [
+            call("get_workflow_status", execution_id=run, wait_seconds=LONGEST_WAIT) for run in made.execution_ids[:1]
+        ]
+        return {**answer, "next": runs or [call("get_resource_details", resource_id=resource_id)]}
 
     def _secret_params(self, found: Resource) -> Collection[str]:
         owner = self.house.platform.providers.registry.resolve(found.key.type)

@@ -29,6 +29,7 @@ class Table(TypedDict):
 
 _TABLE = TypeAdapter(Table)
 _OBJECT = TypeAdapter(dict[str, object])
+_TEXTS = TypeAdapter(list[str])
 _OBJECTS = TypeAdapter(list[dict[str, object]])
 
 
@@ -49,6 +50,15 @@ class Answer:
         """The rows of a table by column name."""
         table = _TABLE.validate_python(self.data[name] if name else self.data)
         return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+
+    def every_row(self) -> list[dict[str, object]]:
+        """The rows of all its tables."""
+        named = [name for name, value in self.data.items() if isinstance(value, dict) and "rows" in value]
+        return [*(self.rows() if "rows" in self.data else []), *(row for name in named for row in self.rows(name))]
+
+    @property
+    def next(self) -> list[str]:
+        return _TEXTS.validate_python(self.data.get("next", []))
 
     @property
     def error(self) -> dict[str, object]:

@@ -141,6 +141,18 @@ async def test_dry_run_writes_nothing_and_its_hash_applies_exactly_that_plan(
     assert "dry_run=true" in stale.text
 
 
+async def test_a_plan_is_offered_unless_it_is_in_force_already(connect: Connect, era: str) -> None:
+    shared = f"box: {{type: parcel, id: {era}-shared}}"
+    async with connect() as call:
+        await deployed(call, f"first-{era}", shared)
+        same = await call.ok("submit_spec", spec_yaml=score(f"first-{era}", shared), dry_run=True)
+        other = await call.ok("submit_spec", spec_yaml=score(f"first-{era}", shared, variable="y"), dry_run=True)
+        sharing = await call.ok("submit_spec", spec_yaml=score(f"second-{era}", shared), dry_run=True)
+    assert same.next == ["nothing to do: what exists is what was asked for"]
+    for worth in (other, sharing):
+        assert str(worth["plan_hash"]) in worth.next[0]
+
+
 async def test_nothing_is_deleted_without_the_hash_of_a_dry_run(connect: Connect, era: str) -> None:
     name = f"pruned-{era}"
     async with connect() as call:
@@ -192,6 +204,23 @@ async def test_a_golden_path_answers_with_its_outputs_when_it_ends_in_time(conne
     assert SECRET not in answer.text + checked.text + json.dumps(answer.data) + json.dumps(checked.data)
     assert "name: `name` is missing" in wrong.text
     assert "at most 5" in wrong.text
+
+
+async def test_who_finds_no_golden_path_is_led_to_the_workflow_that_makes_such_a_resource(connect: Connect) -> None:
+    async with connect() as call:
+        none = await call.ok("list_golden_paths", search="parcel")
+        details = await call.ok("get_provider_details", provider_name="mcp-team")
+        checked = await call.ok("execute_workflow", workflow_name="greet", inputs={"name": "Ann"}, dry_run=True)
+    assert none.next == ['list_providers(search="parcel")']
+    assert details.rows("resource_types")[0]["made_by"] == "provision-parcel"
+    assert checked.next == ['execute_workflow(workflow_name="greet", inputs=<the same>, wait_seconds=45)']
+
+
+async def test_a_list_of_executions_leads_to_the_one_that_goes_on(connect: Connect) -> None:
+    async with connect() as call:
+        run = await call.ok("execute_workflow", workflow_name="ask", wait_seconds=0)
+        listed = await call.ok("list_workflow_executions", limit=1)
+    assert listed.next == [f"get_workflow_status(execution_id={run['execution_id']}, wait_seconds=45)"]
 
 
 async def test_a_dry_run_of_a_workflow_starts_nothing(connect: Connect, platform: Platform) -> None:

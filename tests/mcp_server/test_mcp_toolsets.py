@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import cast
 
 import pytest
 from mcp.client import Client
@@ -147,6 +148,7 @@ async def test_a_resource_beside_the_spec_is_deleted_alone(connect: Open, era: s
         refused = await call("delete_resource", resource_id=extra["resource_id"])
         plan = await call.ok("delete_resource", resource_id=extra["resource_id"], dry_run=True)
         done = await call.ok("delete_resource", resource_id=extra["resource_id"], plan_hash=plan["plan_hash"])
+        run = cast("list[int]", done["execution_ids"])[0]
         again = await call("delete_resource", resource_id=extra["resource_id"], plan_hash=plan["plan_hash"])
         left = await call.ok("list_resources", application=name)
     assert ours.error["code"] == "declared_by_spec"
@@ -155,6 +157,7 @@ async def test_a_resource_beside_the_spec_is_deleted_alone(connect: Open, era: s
     assert [(row["action"], row["name"]) for row in plan.rows("plan")] == [("delete", "extra")]
     assert f"delete_resource(resource_id={extra['resource_id']}, plan_hash=" in str(plan["next"])
     assert done["applied"] is True
+    assert done.next == [f"get_workflow_status(execution_id={run}, wait_seconds=45)"]
     assert again.is_error
     assert "box" in [row["name"] for row in left.rows()]
 
