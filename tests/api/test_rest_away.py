@@ -17,7 +17,8 @@ from tests.support.rest import TOKEN, problem
 from tests.support.score import score
 
 WITHOUT_DATABASE = {
-    "GET /", "GET /health", "GET /metrics", "GET /api/auth/whoami", "GET /api/providers", "GET /api/providers/{name}",
+    "GET /", "GET /.well-known/oauth-protected-resource/mcp",
+    "GET /health", "GET /metrics", "GET /api/auth/whoami", "GET /api/providers", "GET /api/providers/{name}",
     "GET /api/golden-paths", "GET /api/golden-paths/{name}", "POST /api/validate",
 }  # fmt: skip
 IN_PATHS: dict[str, object] = {"name": "app", "app": "app", "execution_id": 1, "resource_id": 1, "step": "gate"}
