@@ -1,5 +1,6 @@
 """The same server over HTTP, through the forwarder and over stdio."""
 
+import http.client
 import json
 import os
 import socket
@@ -88,6 +89,27 @@ async def test_http_serves_both_eras_and_tells_progress(url: str, era: str) -> N
         await client.call_tool("execute_workflow", arguments, progress_callback=note)
     assert made["status"] == "active"
     assert told == ["ask is waiting: approve"]
+
+
+def test_blanks_around_a_header_are_not_part_of_it(url: str) -> None:
+    """As RFC 9110 has it; a proxy may leave them there."""
+    named: dict[str, object] = {"protocolVersion": "2026-07-28", "clientCapabilities": {}}
+    meta = {f"io.modelcontextprotocol/{name}": value for name, value in named.items()}
+    params = {"name": "list_providers", "arguments": {}, "_meta": meta}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "Authorization": f"Bearer {TOKEN}",
+        "MCP-Protocol-Version": "2026-07-28 ",
+        "Mcp-Method": " tools/call\t",
+        "Mcp-Name": "  list_providers  ",
+    }
+    connection = http.client.HTTPConnection(url.split("/")[2], timeout=30)
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    connection.request("POST", "/mcp", body, headers)
+    answer = connection.getresponse()
+    assert (answer.status, b"mcp-team" in answer.read()) == (200, True)
+    connection.close()
 
 
 @pytest.mark.anyio
