@@ -18,13 +18,7 @@ def http_app(
     Bodies are event streams, so that progress arrives. Clients of the handshake era get no session either: any process
     can answer any request, and a restart loses nobody. Beyond loopback, only the given hosts and origins are served.
     """
-    hosts = [*LOOPBACK, *allowed_hosts]
-    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
-    security = TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=[pattern for host in hosts for pattern in (host, f"{host}:*")],
-        allowed_origins=[*(p for origin in origins for p in (origin, f"{origin}:*")), *allowed_origins],
-    )
+    security = served_names(allowed_hosts, allowed_origins)
     app = server.streamable_http_app(stateless_http=True, transport_security=security)
     app.add_middleware(Trimmed)
     return app
@@ -43,3 +37,14 @@ class Trimmed:
         if scope["type"] == "http":
             scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
         await self._app(scope, receive, send)
+
+
+def served_names(allowed_hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()) -> TransportSecuritySettings:
+    """The names under which we are served, on any port: loopback, and the given ones."""
+    hosts = [*LOOPBACK, *allowed_hosts]
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[pattern for host in hosts for pattern in (host, f"{host}:*")],
+        allowed_origins=[*(p for origin in origins for p in (origin, f"{origin}:*")), *allowed_origins],
+    )

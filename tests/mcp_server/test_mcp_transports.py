@@ -6,16 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import traceback
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
-import uvicorn
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
@@ -30,6 +27,7 @@ from mcp_server.http import http_app
 from mcp_server.server import PlatformServer, create_server
 from mcp_server.toolsets import TOOLS, Selection, Toolset
 from tests.mcp_server.conftest import AGENT, PROVIDER, Caller, score
+from tests.support.apps import serving
 
 TOKEN = "inn_for_tests"
 
@@ -45,21 +43,6 @@ class Guard:
             await PlainTextResponse("no", status_code=401)(scope, receive, send)
             return
         await self.app(scope, receive, send)
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Generator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1)
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
-    finally:
-        running.should_exit = True
-        thread.join(10)
-        listener.close()
 
 
 @pytest.fixture(scope="module")
