@@ -82,6 +82,10 @@ build: .venv/.ready ## Build the wheel into dist/
 mcpb: .venv/.ready ## Build the bundle for Claude Desktop into dist/ (needs npx)
 	@$(PY) -m desktop.bundle
 
+.PHONY: conformance
+conformance: .venv/.ready ## Put the MCP door to the official conformance suites (needs npx)
+	@$(PY) -m tests.conformance
+
 .PHONY: compose-env
 compose-env: ## Write .env for docker-compose.yml: passwords and keys made here, once
 	@$(python-is-modern)

@@ -245,18 +245,19 @@ def create_server(
     actor: Callable[[], Actor] | Actor,
     selection: Selection = Selection(),  # noqa: B008 - it is frozen
     listed: Callable[[], None] = lambda: None,
+    kind: type[PlatformServer] = PlatformServer,
 ) -> PlatformServer:
     """The server over a platform, or over one that is still coming: then the first call of a tool waits for it.
 
     `actor` says who calls, at each call; `selection` is the most that any client is offered; `listed` is called when a
-    client asks for the tools.
+    client asks for the tools; `kind` may be one that adds something.
     """
     who = (lambda: actor) if isinstance(actor, Actor) else actor
     get = (lambda: platform) if isinstance(platform, Platform) else platform
     house = House(get, who, Bells(lambda: get().store.hints))
     catalog, runs, things, specs = CatalogTools(house), RunTools(house), ResourceTools(house), SpecTools(house)
     operate, author = OperateTools(house), AuthorTools(house)
-    return PlatformServer(
+    return kind(
         house,
         [
             Offer(catalog.list_golden_paths, schemas.LIST),

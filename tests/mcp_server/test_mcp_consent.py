@@ -15,7 +15,7 @@ from engine.services.platform import Platform
 from mcp_server.http import http_app
 from mcp_server.server import PlatformServer, create_server
 from tests.mcp_server.conftest import AGENT, Caller, score
-from tests.mcp_server.test_mcp_transports import serving
+from tests.support.apps import serving
 
 pytestmark = pytest.mark.anyio
 

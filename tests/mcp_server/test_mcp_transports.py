@@ -1,20 +1,18 @@
 """The same server over HTTP, through the forwarder and over stdio."""
 
+import http.client
 import json
 import os
 import socket
 import subprocess
 import sys
-import threading
 import traceback
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
-import uvicorn
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
@@ -29,6 +27,7 @@ from mcp_server.http import http_app
 from mcp_server.server import PlatformServer, create_server
 from mcp_server.toolsets import TOOLS, Selection, Toolset
 from tests.mcp_server.conftest import AGENT, PROVIDER, Caller, score
+from tests.support.apps import serving
 
 TOKEN = "inn_for_tests"
 
@@ -44,21 +43,6 @@ class Guard:
             await PlainTextResponse("no", status_code=401)(scope, receive, send)
             return
         await self.app(scope, receive, send)
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Generator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1)
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
-    finally:
-        running.should_exit = True
-        thread.join(10)
-        listener.close()
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +72,27 @@ async def test_http_serves_both_eras_and_tells_progress(url: str, era: str) -> N
         await client.call_tool("execute_workflow", arguments, progress_callback=note)
     assert made["status"] == "active"
     assert told == ["ask is waiting: approve"]
+
+
+def test_blanks_around_a_header_are_not_part_of_it(url: str) -> None:
+    """As RFC 9110 has it; a proxy may leave them there."""
+    named: dict[str, object] = {"protocolVersion": "2026-07-28", "clientCapabilities": {}}
+    meta = {f"io.modelcontextprotocol/{name}": value for name, value in named.items()}
+    params = {"name": "list_providers", "arguments": {}, "_meta": meta}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "Authorization": f"Bearer {TOKEN}",
+        "MCP-Protocol-Version": "2026-07-28 ",
+        "Mcp-Method": " tools/call\t",
+        "Mcp-Name": "  list_providers  ",
+    }
+    connection = http.client.HTTPConnection(url.split("/")[2], timeout=30)
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    connection.request("POST", "/mcp", body, headers)
+    answer = connection.getresponse()
+    assert (answer.status, b"mcp-team" in answer.read()) == (200, True)
+    connection.close()
 
 
 @pytest.mark.anyio
