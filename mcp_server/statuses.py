@@ -69,7 +69,7 @@ def status_of(
         "outputs": views.masked(run.outputs),
         "logs": _logs(house, view, logs, step),
         "next": _next(view),
-        **explained(why, logs_shown=logs != "none" and not step),
+        **explained(why, logs_of=None if logs == "none" else step),
     }
     if run.outputs.secret:
         reveal = (

@@ -87,7 +87,10 @@ class ResourceTools:
             "updated_at": views.moment(found.updated_at),
             **_parts(self.house, details, include),
             "next": _next(found),
-            **explained(diagnosis.of_resource(self.house.platform, known)),
+            **explained(
+                diagnosis.of_resource(self.house.platform, known),
+                asked=call("get_resource_details", resource_id=resource_id),
+            ),
         }
         if "outputs" in include and found.secret_outputs & found.outputs.keys():
             answer["secrets"] = f"A person can read the *** values: innominatus-ctl resource {found.id} --reveal"
