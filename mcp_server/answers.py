@@ -99,6 +99,11 @@ def clean(value: Json) -> Json:
     return value
 
 
+def one_line(text: str) -> str:
+    """The text as one line in which nothing is hidden."""
+    return str(clean(" ".join(text.split())))
+
+
 def _visible(letter: str) -> str:
     if letter.isprintable() or letter in _FINE:
         return letter

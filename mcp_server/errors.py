@@ -111,7 +111,7 @@ def _problems(error: InnominatusError) -> list[Json]:
 
 
 def _problem(found: Problem) -> JsonObject:
-    view: JsonObject = {"path": found.path, "message": _short(found.message)}
+    view: JsonObject = {"path": _short(found.path), "message": _short(found.message)}
     if found.line:
         view["line"] = found.line
     if found.fix:

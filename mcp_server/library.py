@@ -12,7 +12,7 @@ from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import ExecutionId, Json, JsonObject
 from engine.errors import Invalid, NotFound
 from engine.services import applications, catalog, executions
-from mcp_server.answers import rendered, result
+from mcp_server.answers import clean, rendered, result
 from mcp_server.arguments import stored_id
 from mcp_server.house import House
 from mcp_server.statuses import status_of
@@ -114,7 +114,7 @@ class Library:
         return _bounded(readers[at.kind](at))
 
     def _spec(self, at: Address) -> str:
-        return applications.spec_shown(self.house.platform, at.name, environment=at.environment)
+        return str(clean(applications.spec_shown(self.house.platform, at.name, environment=at.environment)))
 
     def _execution(self, number: str, *, logs: bool) -> str:
         view = executions.get(self.house.platform, ExecutionId(_number(number)))

@@ -35,7 +35,7 @@ from engine.services.bells import Bells
 from engine.services.platform import Platform
 from engine.store.away import DatabaseAway, in_short
 from mcp_server import consent, library, schemas
-from mcp_server.answers import answered
+from mcp_server.answers import answered, one_line
 from mcp_server.arguments import refused, rejected, tidied
 from mcp_server.errors import failed
 from mcp_server.house import House, aside
@@ -208,7 +208,7 @@ class PlatformServer(MCPServer[object]):
 
 
 def _line(error: InnominatusError) -> str:
-    return f"{error.message} {error.hint}".strip()
+    return one_line(f"{error.message} {error.hint}")
 
 
 def _why_not(kind: ToolKind) -> str:
