@@ -119,7 +119,8 @@ class Library:
     def _execution(self, number: str, *, logs: bool) -> str:
         view = executions.get(self.house.platform, ExecutionId(_number(number)))
         shown = status_of(self.house, view, logs="tail" if logs else "none")
-        return _told({"execution_id": shown["execution_id"], "logs": shown["logs"]} if logs else shown)
+        only = ("execution_id", "logs", "logs_cut")
+        return _told({name: shown[name] for name in only} if logs else shown)
 
     def _golden_path(self, at: Address) -> str:
         catalog.golden_path(self.house.platform, at.name)

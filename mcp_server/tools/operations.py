@@ -116,7 +116,8 @@ class OperateTools:
         ]
         kept = fitting(_EVENT_COLUMNS, rows)
         reached = str(kept[-1][0]) if kept else cursor
-        more = [call("list_events", application=application, environment=where, cursor=reached)] if reached else []
+        about: JsonObject = {"application": application, "environment": where} if application else {}
+        more = [call("list_events", **about, cursor=reached)] if reached else []
         return {**table(_EVENT_COLUMNS, kept), "next_cursor": reached, "next": list[Json](more)}
 
 

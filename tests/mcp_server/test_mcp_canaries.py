@@ -215,12 +215,15 @@ def forms(place: str, number: int) -> Iterator[bytes]:
         yield base64.b64encode(b" " * start + core)[4 if start else 0 : -4]
 
 
+FORMS = {(place, number): tuple(forms(place, number)) for place in PLACES for number in range(EACH)}
+
+
 def found_in(where: str, text: bytes) -> set[str]:
     return {
         f"{place} {number} in {where}"
         for place in PLACES
         for number in range(EACH)
-        if any(form in text for form in forms(place, number))
+        if any(form in text for form in FORMS[place, number])
     }
 
 
