@@ -5,6 +5,7 @@ on every line, and a value that could pass for layout is quoted.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -19,6 +20,20 @@ CELL, _CONCISE = 160, 48
 _FINE = frozenset("\n\t")
 _PICTURES = 0x2400
 """Where Unicode keeps the pictures of control characters."""
+_SAID = re.compile(r"^(?:step `[^`]*`: )?The script ended with exit code \d+: ")
+_LESS = "`{name}` is cut: ask for less at once (`include`, `step`, `limit`)"
+_REST = {
+    "plan": "`plan` is cut: `summary` counts all of it",
+    "resources": "`resources` is cut: list_resources pages through them",
+    "execution_ids": "`execution_ids` is cut: list_workflow_executions pages through them",
+    "nodes": "`nodes` and `edges` are cut: list_resources pages through what exists",
+    "edges": "`nodes` and `edges` are cut: list_resources pages through what exists",
+    "logs": "`logs` is cut: `step` shows one log; a person reads all of it with innominatus-ctl workflow logs",
+    "outputs": "`outputs` is cut: a person reads them with innominatus-ctl workflow detail or resource show",
+    "spec": "`spec` is cut: the resource innominatus://specs/<application> has more of it",
+    "problems": "`problems` is cut: correct these and ask again",
+}
+"""How the rest is got of what an answer was too large for."""
 _LIMITS = ((4000, 200), (1000, 100), (300, 50), (120, 20), (60, 8), (30, 3))
 
 
@@ -50,9 +65,15 @@ def fitting(columns: Sequence[str], rows: Sequence[Sequence[Json]], *, width: in
     return kept
 
 
-def instant(value: datetime | None) -> Json:
-    """A moment for a list: to the second, in UTC."""
-    return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def instant(value: datetime | None, *, brief: bool = False) -> Json:
+    """A moment for a list, in UTC: to the second, or to the minute where the list is brief."""
+    form = "%Y-%m-%dT%H:%MZ" if brief else "%Y-%m-%dT%H:%M:%SZ"
+    return None if value is None else value.astimezone(UTC).strftime(form)
+
+
+def gist(error: str) -> str:
+    """An error for a brief list: what the script said, which would be cut off behind the words that say it was one."""
+    return _SAID.sub("", error, count=1) or error
 
 
 def call(tool: str, **arguments: Json) -> str:
@@ -99,6 +120,11 @@ def clean(value: Json) -> Json:
     return value
 
 
+def one_line(text: str) -> str:
+    """The text as one line in which nothing is hidden."""
+    return str(clean(" ".join(text.split())))
+
+
 def _visible(letter: str) -> str:
     if letter.isprintable() or letter in _FINE:
         return letter
@@ -111,7 +137,9 @@ def _fitted(content: Json) -> Json:
     fixed = {name: content[name] for name in ("plan_hash", "next_cursor", "next") if name in content}
     smaller: JsonObject = content
     for text, items in _LIMITS:
-        smaller = {"truncated": True, **{name: _shrunk(item, text, items) for name, item in content.items()}, **fixed}
+        shrunk = {name: _shrunk(item, text, items) for name, item in content.items()} | fixed
+        rest = [_REST.get(name, _LESS).format(name=name) for name, item in shrunk.items() if item != content[name]]
+        smaller = {"truncated": True, "rest": "; ".join(dict.fromkeys(rest)), **shrunk}
         if _size(smaller) <= LARGEST_ANSWER:
             break
     return smaller

@@ -1,8 +1,8 @@
 """Arguments as models send them: older spellings, nulls, unknown names. Everything wrong is reported at once."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.errors import Invalid, Problem, nearest, quoted
@@ -16,6 +16,15 @@ OLDER_NAMES: Mapping[str, Mapping[str, str]] = {
 }
 """Accepted, not advertised: they would cost every client tokens."""
 
+_SAID_INSTEAD: Mapping[str, frozenset[str]] = {
+    "inputs": frozenset({"parameters", "params", "arguments", "args", "variables"}),
+    "spec_yaml": frozenset({"yaml", "score", "content", "manifest", "document"}),
+    "application": frozenset({"name", "service", "workload"}),
+    "environment": frozenset({"stage", "namespace"}),
+    "step": frozenset({"task"}),
+}
+"""Proposed, not accepted: what each means is clear enough to ask, not to act."""
+
 _LARGEST_ID = 2**63 - 1
 _DEEPEST = 64
 _WORDED = {
@@ -27,7 +36,15 @@ _WORDED = {
     "bool_type": "must be true or false",
     "string_type": "must be a text",
     "dict_type": "must be an object",
+    "list_type": "must be a list",
 }
+_HAVE_DEFAULTS = frozenset({"limit", "wait_seconds"})
+_EXAMPLES: Mapping[str, str] = {
+    "files": '{"provider.yaml": "<its text>", "workflows/create.yaml": "<its text>"}',
+    "include": '["outputs"]',
+    "spec_yaml": '"apiVersion: score.dev/v1b1\\nmetadata: {name: my-app}\\ncontainers: {main: {image: nginx}}"',
+}
+"""What is written where a value has another type, for arguments that are more than a word."""
 _BOUNDED = {
     "less_than_equal": "must be at most {le}",
     "greater_than_equal": "must be at least {ge}",
@@ -37,9 +54,17 @@ _BOUNDED = {
 
 
 def tidied(
-    tool: str, arguments: Mapping[str, object], *, known: Collection[str], required: Collection[str]
+    tool: str,
+    arguments: Mapping[str, object],
+    *,
+    known: Collection[str],
+    required: Collection[str],
+    model: type[BaseModel],
 ) -> dict[str, object]:
-    """The arguments under their advertised names, without nulls. Raises Invalid: unknown names, unusable texts."""
+    """The arguments under their advertised names, without nulls. Raises Invalid with everything that is wrong.
+
+    `model` judges the values, once there is something to tell about the names; else the tool itself does.
+    """
     older = OLDER_NAMES.get(tool, {})
     named: dict[str, object] = {}
     for name, value in arguments.items():
@@ -51,16 +76,38 @@ def tidied(
         for name, value in named.items()
         if name in known and (reason := _unusable(value))
     ]
+    kept = {name: value for name, value in named.items() if value is not None or name in required}
     if problems:
-        raise Invalid(f"`{tool}` cannot be called like this.", problems, code="invalid_arguments")
-    return {name: value for name, value in named.items() if value is not None or name in required}
+        meant = " ".join(found.fix for found in problems)
+        others = [] if _unusable(named) else _judged(model, {name: kept[name] for name in kept if name in known})
+        raise refused(tool, [*problems, *(found for found in others if f"`{found.path}`?" not in meant)])
+    return kept
+
+
+def refused(tool: str, problems: Iterable[Problem]) -> Invalid:
+    return Invalid(f"`{tool}` cannot be called like this.", problems, code="invalid_arguments")
+
+
+def _judged(model: type[BaseModel], given: Mapping[str, object]) -> list[Problem]:
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        return rejected(error)
+    return []
 
 
 def _unknown(tool: str, name: str, known: Collection[str]) -> Problem:
-    close = nearest(name, known, most=1)
+    close = nearest(name, known, most=1) or [other for other in known if _akin(name, other)]
+    close = close or [meant for meant, words in _SAID_INSTEAD.items() if meant in known and name.casefold() in words]
     listed = f"it takes {quoted(known)}" if known else "it takes no arguments"
     fix = f"did you mean {quoted(close)}?" if close else listed
     return Problem("unknown_argument", name[:80], f"is not an argument of `{tool}`", fix)
+
+
+def _akin(name: str, other: str) -> bool:
+    """`app` and `application`, `resource_type` and `type`, `id` and `execution_id`: more alike than their letters."""
+    short, long = sorted((name.casefold(), other.casefold()), key=len)
+    return bool(short) and (long.startswith(short) or short in long.split("_"))
 
 
 def _unusable(value: object) -> str:
@@ -89,13 +136,20 @@ def _texts(value: object, depth: int) -> Iterator[tuple[str, int]]:
             yield from _texts(item, depth + 1)  # pyright: ignore[reportUnknownArgumentType] # JSON from outside
 
 
-def rejected(tool: str, error: ValidationError) -> Invalid:
+def rejected(error: ValidationError) -> list[Problem]:
     """Pydantic's findings in our words: no URLs, and never the rejected value (it may be a secret)."""
-    problems = [
-        Problem("invalid_argument", ".".join(str(part) for part in found["loc"]), _worded(found))
+    return [
+        Problem("invalid_argument", ".".join(str(part) for part in found["loc"]), _worded(found), _example(found))
         for found in error.errors(include_url=False, include_input=False)
     ]
-    return Invalid(f"`{tool}` cannot be called like this.", problems, code="invalid_arguments")
+
+
+def _example(found: ErrorDetails) -> str:
+    name = str(found["loc"][0]) if len(found["loc"]) == 1 else ""
+    if found["type"].startswith("int_") and name in _HAVE_DEFAULTS:
+        return "or leave it out"
+    shaped = found["type"] in {"missing", "string_type", "dict_type", "list_type"}
+    return f"write for example `{_EXAMPLES[name]}`" if shaped and name in _EXAMPLES else ""
 
 
 def _worded(found: ErrorDetails) -> str:

@@ -1,12 +1,13 @@
 """What went wrong, as a model can use it: what it is, what is valid, what to call next."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 
 from mcp_types import CallToolResult
 
 from engine.domain.values import Json, JsonObject
 from engine.errors import InnominatusError, Invalid, Problem, Severity
-from mcp_server.answers import result
+from mcp_server.answers import call, result
 
 _MOST_PROBLEMS = 20
 _LONGEST = 600
@@ -29,17 +30,47 @@ _NEXT: Mapping[str, str] = {
     "not_runnable": "list_golden_paths()",
     "execution_not_found": "list_workflow_executions()",
     "resource_not_found": "list_resources()",
+    "resource_type_not_found": "list_providers()",
     "application_not_found": "list_specs()",
     "unknown_resource_type": "list_providers()",
     "invalid_spec": "submit_spec(spec_yaml=<corrected>, dry_run=true)",
-    "plan_hash_required": "submit_spec(<same arguments>, dry_run=true)",
-    "stale_plan": "submit_spec(<same arguments without plan_hash>, dry_run=true)",
+    "plan_hash_required": "{tool}(<same arguments>, dry_run=true)",
+    "stale_plan": "{tool}(<same arguments without plan_hash>, dry_run=true)",
+    "invalid_position": "{tool}(<same arguments without cursor>)",
     "busy": "list_resources()",
 }
+"""Calls by code; `{tool}` is the one that failed."""
+
+_LOOK: Mapping[str, str] = {
+    "step_not_found": "execution_id",
+    "illegal_transition": "execution_id",
+    "already_ended": "execution_id",
+    "superseded": "execution_id",
+    "not_failed": "resource_id",
+    "waiting": "resource_id",
+    "in_progress": "resource_id",
+    "declared_by_spec": "resource_id",
+    "still_used": "resource_id",
+}
+"""Codes whose reader should look at what the call was about: the argument that names it."""
+_SHOWN_BY: Mapping[str, str] = {"execution_id": "get_workflow_status", "resource_id": "get_resource_details"}
+_FOUND_BY: Mapping[str, str] = {
+    "execution_id": "list_workflow_executions()",
+    "resource_id": "list_resources()",
+    "workflow_name": "list_golden_paths()",
+    "inputs": "list_golden_paths()",
+    "provider_name": "list_providers()",
+    "resource_type": "list_providers()",
+    "application": "list_specs()",
+}
+"""Where the values of arguments are found; each at the tool of its own kind only."""
 
 
-def failed(error: InnominatusError) -> CallToolResult:
-    """The error as a result that the model reads, with every problem. Never the text of an unexpected exception."""
+def failed(error: InnominatusError, *, tool: str = "submit_spec", given: Mapping[str, object] = {}) -> CallToolResult:
+    """The error as a result that the model reads, with every problem. Never the text of an unexpected exception.
+
+    `tool` and `given` are the call that failed: what to call next may say them again.
+    """
     problems = _problems(error)
     shown: JsonObject = {"code": error.code, "message": _short(error.message)}
     if problems:
@@ -51,11 +82,26 @@ def failed(error: InnominatusError) -> CallToolResult:
     if isinstance(items, list):
         shown["details"] = [_short(str(item)) for item in items[:_MOST_PROBLEMS]]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # details are for machines, untyped
     shown["hint"] = _short(error.hint) or FAMILY_HINTS[error.family]
-    following = _NEXT.get(error.code)
-    content: JsonObject = {"error": shown}
-    if following:
-        content["next"] = [following]
-    return result(content, is_error=True)
+    return result({"error": shown, "next": list[Json](_next(error, tool, given))}, is_error=True)
+
+
+def _next(error: InnominatusError, tool: str, given: Mapping[str, object]) -> Iterator[str]:
+    elsewhere = error.details.get("environments")
+    if isinstance(elsewhere, list) and elsewhere:
+        yield f"{tool}(<same arguments>, environment={json.dumps(elsewhere[0])})"
+    elif error.code in _NEXT:
+        yield _NEXT[error.code].format(tool=tool)
+    elif error.code in _LOOK:
+        about = _LOOK[error.code]
+        known = given.get(about)
+        if isinstance(known, int):
+            yield call(_SHOWN_BY[about], **{about: known})
+    elif error.code == "invalid_inputs" and isinstance(name := given.get("workflow_name"), str):
+        yield call("list_golden_paths", search=name)
+    elif error.code == "invalid_arguments" and isinstance(error, Invalid):
+        # Once a name is corrected its value is there: only what has no remedy of its own has to be looked up.
+        lost = [found.path for found in error.problems if found.path in _FOUND_BY and not found.fix]
+        yield from dict.fromkeys(_FOUND_BY[path] for path in lost)
 
 
 def _problems(error: InnominatusError) -> list[Json]:
@@ -65,7 +111,7 @@ def _problems(error: InnominatusError) -> list[Json]:
 
 
 def _problem(found: Problem) -> JsonObject:
-    view: JsonObject = {"path": found.path, "message": _short(found.message)}
+    view: JsonObject = {"path": _short(found.path), "message": _short(found.message)}
     if found.line:
         view["line"] = found.line
     if found.fix:

@@ -9,14 +9,16 @@ from mcp_server.house import LONGEST_WAIT
 from mcp_server.toolsets import enabled
 
 
-def explained(why: Diagnosis | None, *, logs_shown: bool = False) -> JsonObject:
+def explained(why: Diagnosis | None, *, asked: str = "", logs_of: str | None = None) -> JsonObject:
     """`explain` and `next` for an answer about what `why` was asked of; nothing where nothing failed.
 
-    With `logs_shown` the answer has the logs of what was asked about: they are not repeated.
+    `asked` is the call that is being answered: `next` does not send back to it. `logs_of` is the step whose log the
+    answer has, "" for every failed one: such a log is neither repeated nor asked for again.
     """
     if why is None:
         return {}
-    beside = logs_shown and why.node == why.chain[0]
+    step = why.step.name if why.step else ""
+    beside = logs_of in {"", step} and why.node == why.chain[0]
     found: JsonObject = {
         "cause": why.cause.value,
         "decided_by": why.evidence,
@@ -30,7 +32,9 @@ def explained(why: Diagnosis | None, *, logs_shown: bool = False) -> JsonObject:
         "log": f"{why.log}\n" if why.log and not beside else "",
     }
     kept: JsonObject = {name: value for name, value in found.items() if value not in ("", [])}
-    return {"explain": kept, "next": list[Json](dict.fromkeys(_next(why)))}
+    following = dict.fromkeys(_next(why, log_shown=beside))
+    following.pop(asked, None)
+    return {"explain": kept, "next": list[Json](following)}
 
 
 def _named(node: Node) -> str:
@@ -39,8 +43,10 @@ def _named(node: Node) -> str:
     return ", ".join(part for part in (resource, run) if part)
 
 
-def _next(why: Diagnosis) -> Iterator[str]:
+def _next(why: Diagnosis, *, log_shown: bool) -> Iterator[str]:
     for move in why.moves:
+        if log_shown and move.do is Do.READ_LOG and move.execution_id == why.node.execution_id:
+            continue
         yield from _calls(move) if move.do in _LOOKS else [_words(move, why.retry.safety)]
     if why.node.resource_id is not None and enabled("get_resource_details"):
         yield call("get_resource_details", resource_id=why.node.resource_id)

@@ -12,7 +12,7 @@ from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import ExecutionId, Json, JsonObject
 from engine.errors import Invalid, NotFound
 from engine.services import applications, catalog, executions
-from mcp_server.answers import rendered, result
+from mcp_server.answers import clean, rendered, result
 from mcp_server.arguments import stored_id
 from mcp_server.house import House
 from mcp_server.statuses import status_of
@@ -114,12 +114,13 @@ class Library:
         return _bounded(readers[at.kind](at))
 
     def _spec(self, at: Address) -> str:
-        return applications.spec_shown(self.house.platform, at.name, environment=at.environment)
+        return str(clean(applications.spec_shown(self.house.platform, at.name, environment=at.environment)))
 
     def _execution(self, number: str, *, logs: bool) -> str:
         view = executions.get(self.house.platform, ExecutionId(_number(number)))
         shown = status_of(self.house, view, logs="tail" if logs else "none")
-        return _told({"execution_id": shown["execution_id"], "logs": shown["logs"]} if logs else shown)
+        only = ("execution_id", "logs", "logs_cut")
+        return _told({name: shown[name] for name in only} if logs else shown)
 
     def _golden_path(self, at: Address) -> str:
         catalog.golden_path(self.house.platform, at.name)

@@ -16,7 +16,7 @@ from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import ExecutionId
 from engine.errors import InnominatusError
 from engine.services import catalog, diagnosis, executions, resources
-from mcp_server.answers import clean, rendered, result
+from mcp_server.answers import clean, one_line, rendered, result
 from mcp_server.arguments import stored_id
 from mcp_server.explained import explained
 from mcp_server.house import House
@@ -32,14 +32,14 @@ P = ParamSpec("P")
 
 
 def _worded(run: Callable[P, str]) -> Callable[P, str]:
-    """The same, whose refusals reach the client in our words."""
+    """The same without invisible characters, whose refusals reach the client in our words."""
 
     @wraps(run)
     def asked(*args: P.args, **kwargs: P.kwargs) -> str:
         try:
-            return run(*args, **kwargs)
+            return str(clean(run(*args, **kwargs)))
         except InnominatusError as error:
-            raise MCPError(INVALID_PARAMS, f"{error.message} {error.hint}".strip()) from error
+            raise MCPError(INVALID_PARAMS, one_line(f"{error.message} {error.hint}")) from error
 
     return asked
 
@@ -115,7 +115,7 @@ class Prompts:
         ).items
         told = [f"resource {found.id} {found.key}: {found.error or found.reason}" for found in broken]
         told += [f"execution {run.id} {run.workflow}: {run.error}" for run in runs]
-        lines = [f"| {clean(' '.join(line.split())[:300])}" for line in told]
+        lines = [f"| {one_line(line)[:300]}" for line in told]
         if broken:
             first = {"explain": explained(diagnosis.of_resource(platform, broken[0].id)).get("explain")}
             lines.append(rendered(result(first, is_error=False).structured_content or {}))
@@ -124,7 +124,7 @@ class Prompts:
     def onboard(self, team: Annotated[str, Field(description="Name of the team.")]) -> str:
         paths = catalog.golden_paths(self.house.platform)
         listed = "\n".join(
-            f"- {path.name}: {' '.join((path.description or path.definition.description).split())}" for _, path in paths
+            f"- {path.name}: {one_line(path.description or path.definition.description)}" for _, path in paths
         )
         run = (
             "Show me the inputs you would give it and its dry run (execute_workflow with dry_run=true). After my "

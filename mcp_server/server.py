@@ -35,8 +35,8 @@ from engine.services.bells import Bells
 from engine.services.platform import Platform
 from engine.store.away import DatabaseAway, in_short
 from mcp_server import consent, library, schemas
-from mcp_server.answers import answered
-from mcp_server.arguments import rejected, tidied
+from mcp_server.answers import answered, one_line
+from mcp_server.arguments import refused, rejected, tidied
 from mcp_server.errors import failed
 from mcp_server.house import House, aside
 from mcp_server.instructions import instructions
@@ -169,16 +169,18 @@ class PlatformServer(MCPServer[object]):
         """Run a tool. Every failure but a protocol error becomes a result that the model reads."""
         try:
             tool = self._tool(name)
-            given = tidied(name, arguments, known=_properties(tool), required=_required(tool))
+            given = tidied(
+                name, arguments, known=_properties(tool), required=_required(tool), model=tool.fn_metadata.arg_model
+            )
             await self._get_ready()
             answer = await self._run(tool, given, context or Context(mcp_server=self))
             return answer if isinstance(answer, InputRequiredResult) else answered(answer)
         except MCPError:
             raise
         except InnominatusError as error:
-            return failed(_noted(name, error))
+            return failed(_noted(name, error), tool=name, given=arguments)
         except Exception as error:  # noqa: BLE001 # the door's one place where the unexpected becomes an answer
-            return failed(_understood(name, error))
+            return failed(_understood(name, error), tool=name, given=arguments)
 
     async def _run(
         self, tool: Tool, given: dict[str, object], context: Context[object, object]
@@ -206,7 +208,7 @@ class PlatformServer(MCPServer[object]):
 
 
 def _line(error: InnominatusError) -> str:
-    return f"{error.message} {error.hint}".strip()
+    return one_line(f"{error.message} {error.hint}")
 
 
 def _why_not(kind: ToolKind) -> str:
@@ -221,7 +223,7 @@ def _understood(name: str, error: Exception) -> InnominatusError:
     if isinstance(cause, InnominatusError):
         return _noted(name, cause)
     if isinstance(cause, ValidationError) and not isinstance(error, UnexpectedToolError):
-        return rejected(name, cause)
+        return refused(name, rejected(cause))
     log.error("mcp.tool-crashed", tool=name, **_traced(cause or error))
     return Internal(f"`{name}` failed inside innominatus; the server's log has the details.")
 

@@ -17,6 +17,7 @@ from mcp_server.house import LONGEST_WAIT, House, Progress, wait_for
 Logs = Literal["none", "failed", "tail"]
 _STEP_COLUMNS = ("step", "type", "status", "attempt", "duration_ms", "note")
 _LOG_TAIL, _NOTE = 3000, 500
+_CUT = "…"
 
 
 async def watched(house: House, execution_id: ExecutionId, seconds: int, context: Context) -> ExecutionView:
@@ -51,6 +52,7 @@ def status_of(
     attempts = executions.get(house.platform, run.id, every_attempt=True).steps if full else view.steps
     broken = run.state in {ExecutionState.FAILED, ExecutionState.CANCELLED}
     why = diagnosis.of_execution(house.platform, run.id) if broken else None
+    told = _logs(house, view, logs, step)
     answer: JsonObject = {
         "execution_id": run.id,
         "workflow": run.workflow,
@@ -67,9 +69,10 @@ def status_of(
         "steps": table(_STEP_COLUMNS, [_step(one) for one in attempts], width=_NOTE),
         "inputs": views.masked(run.inputs) if full else None,
         "outputs": views.masked(run.outputs),
-        "logs": _logs(house, view, logs, step),
+        "logs": told,
+        "logs_cut": _missing(told, run.id),
         "next": _next(view),
-        **explained(why, logs_shown=logs != "none" and not step),
+        **explained(why, logs_of=None if logs == "none" else step),
     }
     if run.outputs.secret:
         reveal = (
@@ -96,8 +99,16 @@ def _logs(house: House, view: ExecutionView, which: Logs, only: str) -> JsonObje
     for step, text in executions.logs(house.platform, view.execution.id, step=only or None):
         if text.strip() and (only or which == "tail" or step.state is StepState.FAILED):
             # The newline makes it a fenced block, also when it is one line.
-            found[step.name] = f"{text.rstrip()[-_LOG_TAIL:]}\n"
+            shown = text.rstrip()
+            found[step.name] = f"{shown}\n" if len(shown) <= _LOG_TAIL else f"{_CUT}{shown[-_LOG_TAIL:]}\n"
     return found
+
+
+def _missing(logs: JsonObject, run: ExecutionId) -> str:
+    cut = any(isinstance(text, str) and text.startswith(_CUT) for text in logs.values())
+    return (
+        f"behind `…` is the end of a log; a person reads all of it: innominatus-ctl workflow logs {run}" if cut else ""
+    )
 
 
 def _next(view: ExecutionView) -> list[Json]:

@@ -147,7 +147,7 @@ def _table(findings: Findings, rule: Table, value: Json, path: Path) -> None:
 def _record(findings: Findings, rule: Record, value: Json, path: Path) -> None:
     if not isinstance(value, dict):
         keys = quoted(name for name, known in rule.fields.items() if known.required)
-        fix = f"write a mapping{' with ' + keys if keys else ''}"
+        fix = f"write a mapping{' with ' + keys if keys else ''}{_colon_missing(rule, value)}"
         _wrong_type(findings, value, path, "a mapping", fix if value is not None else f"{fix}, or remove the key")
         return
     for name, item in value.items():
@@ -166,6 +166,13 @@ def _record(findings: Findings, rule: Record, value: Json, path: Path) -> None:
             example = _example(known.rule, name)
             findings.error("missing_key", path, f"{_of(rule)} needs the key `{name}`", f"add `{example}`")
     _choices(findings, rule, value, path)
+
+
+def _colon_missing(rule: Record, value: Json) -> str:
+    """`name shop` is what is left of `name: shop`."""
+    key, space, rest = value.partition(" ") if isinstance(value, str) else ("", "", "")
+    known = space and key in rule.fields and "\n" not in rest
+    return f", for example `{key}: {shortened(rest.strip())}`" if known else ""
 
 
 def _choices(findings: Findings, rule: Record, value: JsonObject, path: Path) -> None:

@@ -133,6 +133,9 @@ def _too_large(limits: Limits) -> Problem:
     return Problem("yaml_too_large", "", message, "split it, or move large files to where they can be referred to")
 
 
+_UNCLOSED = re.compile(r"quoted scalar|flow (?:sequence|mapping)")
+
+
 def _events(text: str) -> Iterator[Event]:
     try:
         yield from yaml.parse(text, Loader=_LOADER)  # pyright: ignore[reportUnknownMemberType]  # untyped
@@ -140,7 +143,8 @@ def _events(text: str) -> Iterator[Event]:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        fix = _syntax_fix(said, text, line)
+        opened = error.context_mark.line + 1 if error.context_mark and _UNCLOSED.search(said) else line
+        fix = _syntax_fix(said, text, line) if opened == line else f"close the quote or bracket opened in line {opened}"
         raise Halt(Problem("yaml_syntax", "", f"the YAML cannot be read: {said}", fix, line, column)) from error
     except (yaml.YAMLError, ValueError) as error:
         raise Halt(Problem("yaml_syntax", "", f"the YAML cannot be read: {shortened(str(error))}")) from error
@@ -151,6 +155,8 @@ def _syntax_fix(said: str, text: str, line: int) -> str:
     written = lines[line - 1] if 0 < line <= len(lines) else ""
     if "\t" in written[: len(written) - len(written.lstrip())]:
         return "indent with spaces: YAML allows no tabs there"
+    if written.startswith("```"):
+        return "leave out the lines with three backquotes around the document"
     if "cannot start any token" in said:
         return "put a value that starts with `@`, `%` or a backquote in quotes"
     if "mapping values are not allowed" in said:

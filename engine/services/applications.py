@@ -47,14 +47,21 @@ def existing(tx: Transaction, name: str, environment: str, *, lock: bool = False
         raise NotFound("application", ascii(name)[1:-1])
     found = applications.find(tx, name, environment, lock=lock)
     if found is None or (found.deleted_at is not None and not resources.of_application(tx, found.id)):
-        elsewhere = [
-            other.environment
-            for other in applications.listed(tx, search=name, limit=50)
-            if other.name == name and other.environment != environment
-        ]
-        hint = f"It exists in: {', '.join(sorted(elsewhere))}." if elsewhere else ""
-        raise NotFound("application", name, known=applications.names(tx), hint=hint)
+        raise unknown(tx, name, environment)
     return found
+
+
+def unknown(tx: Transaction, name: str, environment: str) -> NotFound:
+    """There is no such application; in which environments it is, or which names are near."""
+    elsewhere = [
+        other.environment
+        for other in applications.listed(tx, search=name, limit=50)
+        if other.name == name and other.environment != environment
+    ]
+    hint = f"It exists in: {', '.join(sorted(elsewhere))}." if elsewhere else ""
+    missing = NotFound("application", name, known=applications.names(tx), hint=hint)
+    missing.details["environments"] = sorted(elsewhere)
+    return missing
 
 
 def get(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRONMENT) -> ApplicationView:

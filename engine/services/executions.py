@@ -9,6 +9,7 @@ from engine.domain import parameters
 from engine.domain.event import Event
 from engine.domain.execution import EXECUTION_TRANSITIONS, FINAL, ExecutionState, StepState
 from engine.domain.provider import Operation, Provider, ProviderWorkflow, WorkflowCategory
+from engine.domain.reading import did_you_mean
 from engine.domain.resource import ResourceState
 from engine.domain.runs import Execution, ListedExecution, Outputs, StepRun
 from engine.domain.spec import DEFAULT_ENVIRONMENT
@@ -230,9 +231,8 @@ def _state(state: str | None) -> ExecutionState | None:
     try:
         return ExecutionState(state)
     except ValueError:
-        known = ", ".join(sorted(ExecutionState))
-        message = f"There is no execution state `{state}`."
-        raise Invalid(message, code="unknown_state", hint=f"Known: {known}.") from None
+        hint = did_you_mean(state, ExecutionState, noun="Known")
+        raise Invalid(f"There is no execution state `{state[:80]}`.", code="unknown_state", hint=hint) from None
 
 
 def logs(platform: Platform, execution_id: ExecutionId, *, step: str | None = None) -> list[tuple[StepRun, str]]:

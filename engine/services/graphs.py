@@ -7,7 +7,8 @@ from enum import StrEnum
 from engine.domain.graph import Graph, NodeKind, to_dot, to_json, to_mermaid, to_tree
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import ExecutionId, ResourceId
-from engine.errors import Invalid, NotFound
+from engine.errors import Invalid
+from engine.services.applications import unknown
 from engine.services.platform import Platform
 from engine.store import applications, executions, graph, resources
 from engine.store.types import dump_json
@@ -35,7 +36,7 @@ def of_application(
     with platform.store.read() as tx:
         found = applications.find(tx, name, environment)
         if found is None:
-            raise NotFound("application", name, known=applications.names(tx))
+            raise unknown(tx, name, environment)
         drawn = graph.around(tx, (NodeKind.APPLICATION, str(found.id)), at=at)
         ids = [ResourceId(int(node.ref)) for node in drawn.nodes if node.kind is NodeKind.RESOURCE]
         states = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from engine.domain.planner import canonical
 from engine.domain.values import Actor, JsonObject
-from engine.errors import Invalid, Unavailable
+from engine.errors import Invalid, Problem, Unavailable
 from engine.services.platform import Platform
 from engine.store import idempotency
 from engine.store.database import Transaction
@@ -26,7 +26,11 @@ def once(
     if key is None:
         return work(), False
     if not key.strip() or len(key) > _LONGEST_KEY or "\0" in key:
-        raise Invalid(f"An idempotency key is a text of 1 to {_LONGEST_KEY} characters.", code="idempotency_key")
+        message = f"must have at most {_LONGEST_KEY} characters" if key.strip() else "must not be blank"
+        problem = Problem("idempotency_key", "idempotency_key", message, "use for example a UUID")
+        raise Invalid(
+            f"An idempotency key is a text of 1 to {_LONGEST_KEY} characters.", [problem], code="idempotency_key"
+        )
     fingerprint = platform.store.sealer.fingerprint(canonical(request))
     known = idempotency.find(tx, str(actor), operation, key, fingerprint=fingerprint)
     if known is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from engine.domain.event import Event
 from engine.domain.execution import FINAL
+from engine.domain.reading import did_you_mean
 from engine.domain.resource import Resource, ResourceState
 from engine.domain.values import Actor, ExecutionId, Json, ResourceId
 from engine.errors import Conflict, Invalid, NotFound
@@ -67,8 +68,8 @@ def _state(state: str | None) -> ResourceState | None:
     try:
         return ResourceState(state)
     except ValueError:
-        known = ", ".join(sorted(ResourceState))
-        raise Invalid(f"There is no resource state `{state}`.", code="unknown_state", hint=f"Known: {known}.") from None
+        hint = did_you_mean(state, ResourceState, noun="Known")
+        raise Invalid(f"There is no resource state `{state[:80]}`.", code="unknown_state", hint=hint) from None
 
 
 def get(platform: Platform, resource_id: ResourceId) -> ResourceDetails:

@@ -2,7 +2,8 @@
 
 from engine.domain.event import BEGINNING, EVERYTHING, Event, Position, Wanted
 from engine.domain.spec import DEFAULT_ENVIRONMENT
-from engine.errors import Invalid, NotFound
+from engine.errors import Invalid
+from engine.services.applications import unknown
 from engine.services.platform import Page, Platform
 from engine.store import applications, events
 from engine.store.events import Read
@@ -84,5 +85,5 @@ def wanted_of(
     with platform.store.read() as tx:
         found = applications.find(tx, application, environment)
         if found is None:
-            raise NotFound("application", application, known=applications.names(tx))
+            raise unknown(tx, application, environment)
     return Wanted(found.id, kinds)

@@ -10,11 +10,11 @@ from pydantic import Field
 from engine.domain.graph import Edge, Node
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import ExecutionId, Json, JsonObject, ResourceId
-from engine.errors import Invalid, Problem
+from engine.errors import Problem
 from engine.services import executions, graphs, resources, timeline
 from engine.services.afterwards import done
 from mcp_server.answers import call, fitting, instant, table
-from mcp_server.arguments import stored_id
+from mcp_server.arguments import refused, stored_id
 from mcp_server.fields import Cursor, Limit, Wait
 from mcp_server.house import House, aside
 from mcp_server.statuses import status_of, watched
@@ -38,8 +38,9 @@ class OperateTools:
         Give one of execution_id and resource_id.
         """
         if bool(execution_id) == bool(resource_id):
-            problem = Problem("invalid_argument", "execution_id", "one of `execution_id` and `resource_id` is needed")
-            raise Invalid("`retry` cannot be called like this.", [problem], code="invalid_arguments")
+            named, fix = ("resource_id", "leave it out") if execution_id else ("execution_id", "")
+            problem = Problem("invalid_argument", named, "one of `execution_id` and `resource_id` is needed", fix)
+            raise refused("retry", [problem])
         platform, actor = self.house.platform, self.house.actor()
         if execution_id:
             known = ExecutionId(stored_id("execution_id", execution_id))
@@ -115,7 +116,8 @@ class OperateTools:
         ]
         kept = fitting(_EVENT_COLUMNS, rows)
         reached = str(kept[-1][0]) if kept else cursor
-        more = [call("list_events", application=application, environment=where, cursor=reached)] if reached else []
+        about: JsonObject = {"application": application, "environment": where} if application else {}
+        more = [call("list_events", **about, cursor=reached)] if reached else []
         return {**table(_EVENT_COLUMNS, kept), "next_cursor": reached, "next": list[Json](more)}
 
 
@@ -138,5 +140,5 @@ def _moment(text: str) -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         problem = Problem("invalid_argument", "at", "is no moment", "write it like 2026-01-31T12:00:00Z")
-        raise Invalid("`get_graph` cannot be called like this.", [problem], code="invalid_arguments") from None
+        raise refused("get_graph", [problem]) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -12,7 +12,7 @@ from engine.domain.runs import ListedExecution
 from engine.domain.values import ExecutionId, Json, JsonObject
 from engine.services import executions, previews, views
 from engine.services.afterwards import done
-from mcp_server.answers import call, instant, page, table
+from mcp_server.answers import call, gist, instant, page, table
 from mcp_server.arguments import page_cursor, stored_id
 from mcp_server.fields import Cursor, Detail, IdempotencyKey, Limit, LogsWanted, Wait
 from mcp_server.house import LONGEST_WAIT, House, aside
@@ -122,7 +122,7 @@ def _first(found: Sequence[ListedExecution]) -> list[str]:
 
 def _row(run: ListedExecution, *, full: bool) -> list[Json]:
     known: list[Json] = [run.id, run.workflow, run.application, run.environment, run.state.value]
-    known += [instant(run.started_at), run.error]
+    known += [instant(run.started_at, brief=not full), run.error if full else gist(run.error)]
     if not full:
         return known
     operation = run.operation.value if run.operation else None

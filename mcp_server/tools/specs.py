@@ -173,7 +173,7 @@ class SpecTools:
 def _row(view: ListedApplication, *, full: bool) -> list[Json]:
     found = view.application
     known: list[Json] = [found.id, found.name, found.environment, view.version, view.status, view.resource_count]
-    known.append(instant(found.updated_at))
+    known.append(instant(found.updated_at, brief=not full))
     return [*known, instant(found.created_at), instant(found.expires_at), found.created_by] if full else known
 
 

@@ -12,7 +12,7 @@ from engine.domain.values import Json, JsonObject, ResourceId
 from engine.services import deletions, diagnosis, resources, views
 from engine.services.origins import why
 from engine.services.resources import ResourceDetails
-from mcp_server.answers import call, instant, page, table
+from mcp_server.answers import call, gist, instant, page, table
 from mcp_server.arguments import page_cursor, stored_id
 from mcp_server.explained import explained
 from mcp_server.fields import Cursor, Detail, IdempotencyKey, Limit, Part, PlanHash
@@ -87,7 +87,10 @@ class ResourceTools:
             "updated_at": views.moment(found.updated_at),
             **_parts(self.house, details, include),
             "next": _next(found),
-            **explained(diagnosis.of_resource(self.house.platform, known)),
+            **explained(
+                diagnosis.of_resource(self.house.platform, known),
+                asked=call("get_resource_details", resource_id=resource_id),
+            ),
         }
         if "outputs" in include and found.secret_outputs & found.outputs.keys():
             answer["secrets"] = f"A person can read the *** values: innominatus-ctl resource {found.id} --reveal"
@@ -135,8 +138,8 @@ def _row(found: Resource, *, full: bool) -> list[Json]:
         found.name,
         found.key.type,
         found.state.value,
-        instant(found.updated_at),
-        found.error or found.reason,
+        instant(found.updated_at, brief=not full),
+        (found.error if full else gist(found.error)) or found.reason,
     ]
     return [*known, found.provider, found.workflow, found.execution_id, found.blocked_by] if full else known
 

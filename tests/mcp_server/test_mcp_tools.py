@@ -323,6 +323,23 @@ async def test_a_failure_is_explained_with_its_deepest_cause_and_calls_that_foll
     assert waiting.text.split("\n").count("next:") == 1
 
 
+async def test_next_does_not_send_back_to_what_was_just_answered(connect: Connect, era: str) -> None:
+    async with connect() as call:
+        made = await call.ok("submit_spec", spec_yaml=score(f"back-{era}", "bad: {type: brittle}"), wait_seconds=20)
+        row = next(row for row in made.rows("resources") if row["state"] == "failed")
+        details = await call.ok("get_resource_details", resource_id=row["id"])
+        run = await call.ok("get_workflow_status", execution_id=row["execution_id"])
+        tail = await call.ok("get_workflow_status", execution_id=row["execution_id"], logs="tail", step="break")
+        without = await call.ok("get_workflow_status", execution_id=row["execution_id"], logs="none")
+    assert "get_resource_details" not in str(details["next"])
+    log = f'get_workflow_status(execution_id={row["execution_id"]}, logs="tail", step="break")'
+    assert log in str(details["next"]), "it has only the lines around the error"
+    for answer in (run, tail):
+        assert "get_workflow_status" not in str(answer["next"]), "it shows the log"
+        assert "the disk is on fire" in str(answer["logs"])
+    assert log in str(without["next"])
+
+
 async def test_secrets_never_appear_in_an_answer(connect: Connect, era: str) -> None:
     name = f"secret-{era}"
     async with connect() as call:
