@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api import errors, models, routing
+from api import errors, models, routing, system_models
 from api.auth import METADATA
 from api.inputs import ActorOf, PlatformOf
 from api.metrics import Metrics
@@ -40,20 +40,20 @@ def always_ready() -> Readiness:
     return Readiness(ready=True)
 
 
-@router.get("/", responses=models.one(models.Welcome))
+@router.get("/", responses=models.one(system_models.Welcome))
 async def welcome(request: Request) -> JsonObject:
     """What this is, and where its doors are."""
     app: FastAPI = request.app
     return {"name": app.title, "version": app.version, "summary": app.summary, "doors": {**_DOORS}}
 
 
-@router.get("/health", responses=models.one(models.Health))
+@router.get("/health", responses=models.one(system_models.Health))
 async def health() -> JsonObject:
     """The process is alive."""
     return {"status": "ok"}
 
 
-@router.get("/ready", responses={**models.one(models.Health), **models.UNAVAILABLE})
+@router.get("/ready", responses={**models.one(system_models.Health), **models.UNAVAILABLE})
 def ready(request: Request, platform: PlatformOf) -> Response | JsonObject:
     """The database answers and the engine takes work; otherwise 503 with the reason."""
     overview.check_database(platform)
@@ -64,7 +64,7 @@ def ready(request: Request, platform: PlatformOf) -> Response | JsonObject:
     return {"status": "degraded", "reason": found.reason} if found.reason else {"status": "ready"}
 
 
-@router.get(METADATA, responses=models.one(models.ProtectedResource))
+@router.get(METADATA, responses=models.one(system_models.ProtectedResource))
 async def mcp_metadata(request: Request) -> JsonObject:
     """How an MCP client is let in: with a token in a header, as the REST API's clients are."""
     base = str(request.base_url).rstrip("/")
@@ -83,11 +83,11 @@ def read_metrics(request: Request) -> Response:
     return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@router.get("/api/stats", responses=models.one(models.Stats))
+@router.get("/api/stats", responses=models.one(system_models.Stats))
 def get_stats(platform: PlatformOf) -> JsonObject:
     return views.overview(overview.of_platform(platform))
 
 
-@router.get("/api/auth/whoami", responses=models.one(models.WhoAmI))
+@router.get("/api/auth/whoami", responses=models.one(system_models.WhoAmI))
 async def whoami(actor: ActorOf) -> JsonObject:
     return {"actor": str(actor), "kind": actor.kind.value, "name": actor.name}
