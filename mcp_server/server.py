@@ -214,7 +214,10 @@ def _line(error: InnominatusError) -> str:
 def _why_not(kind: ToolKind) -> str:
     if kind.writes and CURRENT.get().read_only:
         return "This server only reads for you; a person makes changes, with innominatus-ctl for instance."
-    return f"A person adds the toolset `{kind.toolset}` with --toolsets or INNOMINATUS_MCP_TOOLSETS."
+    return (
+        f"A person adds the toolset `{kind.toolset}` with --toolsets, here and for `innominatus serve` if that runs: "
+        "what it was started with is the most that any client gets."
+    )
 
 
 def _understood(name: str, error: Exception) -> InnominatusError:

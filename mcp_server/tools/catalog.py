@@ -138,4 +138,6 @@ def _param(name: str, declared: Json, *, required: bool) -> str:
     choices = schema.get("enum")
     listed = f" ({'/'.join(str(value) for value in choices)})" if isinstance(choices, list) else ""
     default = f" = {schema['default']}" if "default" in schema else ""
-    return f"{name}{'*' if required else ''}: {schema.get('type', 'any')}{listed}{default}"
+    says = schema.get("description")
+    meant = f" - {says}" if isinstance(says, str) and says else ""
+    return f"{name}{'*' if required else ''}: {schema.get('type', 'any')}{listed}{default}{meant}"

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 import pytest
 from mcp.client import Client
 
+from cli import compose
 from engine.config import Settings
 from engine.errors import Invalid
 from engine.services.platform import Platform
@@ -201,6 +203,17 @@ async def test_a_provider_is_judged_without_installing_it(connect: Open) -> None
     assert clash["valid"] is False
     assert none["valid"] is False
     assert [row["name"] for row in listed.rows()] == ["mcp-team"]
+
+
+async def test_params_are_shown_with_what_they_mean(tmp_path: Path) -> None:
+    running = compose.start(Settings(data_dir=tmp_path, providers="", health_seconds=0), run_engine=False)
+    try:
+        async with Client(create_server(running.platform, actor=AGENT)) as client:
+            details = await Caller(client).ok("get_provider_details", provider_name="builtin")
+    finally:
+        running.close()
+    (secret,) = [row for row in details.rows("resource_types") if row["type"] == "secret"]
+    assert secret["params"] == "length: integer = 32 - Number of characters."
 
 
 async def test_a_capability_tells_what_a_spec_would_lead_to(connect: Open) -> None:
