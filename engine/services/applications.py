@@ -122,7 +122,10 @@ def spec_of(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRON
 
 def spec_shown(platform: Platform, name: str, *, environment: str = DEFAULT_ENVIRONMENT) -> str:
     """The newest document, with its secrets masked. Raises NotFound."""
-    return spec_text(platform, spec_of(platform, name, environment=environment).source)
+    newest = spec_of(platform, name, environment=environment)
+    with platform.store.read() as tx:
+        made_by = {name: found.digest for name, found in resources.named(tx, newest.application_id).items()}
+    return spec_text(platform, newest.source, made_by)
 
 
 def spec_revealed(

@@ -1,6 +1,6 @@
 """Resources as doors may show them: without the params that their provider declares secret."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -32,20 +32,23 @@ def _masked(resource: Resource, secret: frozenset[str]) -> Resource:
     return replace(resource, params=params)
 
 
-def spec_text(platform: Platform, source: str) -> str:
-    """A stored Score document with `***` for every param that its provider declares secret; otherwise as it was sent.
+def spec_text(platform: Platform, source: str, made_by: Mapping[str, str]) -> str:
+    """A stored Score document with `***` for every param that a provider declares secret; otherwise as it was sent.
 
-    A document with secrets is written anew, without its comments: they may repeat what is masked.
+    `made_by` has the digests of the providers that made its resources, by name. Where no active provider offers a type
+    nobody says what is secret: all its params are masked. A document with secrets is written anew, without comments:
+    they may repeat what is masked.
     """
     document: object = yaml.safe_load(source)
     declared = document.get("resources") if isinstance(document, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # YAML from outside
     masked = False
-    for wanted in declared.values() if isinstance(declared, dict) else ():  # pyright: ignore[reportUnknownVariableType] # YAML from outside
+    for name, wanted in declared.items() if isinstance(declared, dict) else ():  # pyright: ignore[reportUnknownVariableType] # YAML from outside
         if not isinstance(wanted, dict) or not isinstance(params := wanted.get("params"), dict):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # YAML from outside
             continue
         found = platform.providers.registry.resolve(str(wanted.get("type")))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] # YAML from outside
-        for name in found[1].secret_params & params.keys() if found else ():  # pyright: ignore[reportUnknownMemberType] # YAML from outside
-            params[name], masked = MASK, True
+        secret = _secret_params(platform, found[1].name, made_by.get(str(name), "")) if found else {*params}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # YAML from outside
+        for key in secret & params.keys():  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # YAML from outside
+            params[key], masked = MASK, True
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True) if masked else source
 
 

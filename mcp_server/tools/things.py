@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engine.domain.changes import MASK
 from engine.domain.resource import Resource, ResourceState
 from engine.domain.values import Json, JsonObject, ResourceId
 from engine.services import deletions, diagnosis, resources, views
@@ -83,7 +82,7 @@ class ResourceTools:
             "error_message": found.error,
             "reason": found.reason,
             "blocked_by": found.blocked_by,
-            "params": _hidden(found.params, self._secret_params(found)),
+            "params": found.params,
             "updated_at": views.moment(found.updated_at),
             **_parts(self.house, details, include),
             "next": _next(found),
@@ -124,10 +123,6 @@ class ResourceTools:
             call("get_workflow_status", execution_id=run, wait_seconds=LONGEST_WAIT) for run in made.execution_ids[:1]
         ]
         return {**answer, "next": runs or [call("get_resource_details", resource_id=resource_id)]}
-
-    def _secret_params(self, found: Resource) -> Collection[str]:
-        owner = self.house.platform.providers.registry.resolve(found.key.type)
-        return owner[1].secret_params if owner else ()
 
 
 def _row(found: Resource, *, full: bool) -> list[Json]:
@@ -171,10 +166,6 @@ def failures(found: Collection[Resource]) -> list[Json]:
     """Where to look first: calls for the first failed resources."""
     broken = [item for item in found if item.state is ResourceState.FAILED][:3]
     return [call("get_resource_details", resource_id=item.id) for item in broken]
-
-
-def _hidden(params: JsonObject, secret: Collection[str]) -> JsonObject:
-    return {name: MASK if name in secret else value for name, value in params.items()}
 
 
 def _next(found: Resource) -> list[Json]:

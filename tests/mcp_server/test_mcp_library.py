@@ -10,6 +10,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import GetPromptResult, PromptReference, ResourceTemplateReference, TextContent, TextResourceContents
 
+from engine.services.masking import spec_text
 from engine.services.platform import Platform
 from mcp_server import library
 from mcp_server.server import create_server
@@ -79,6 +80,12 @@ async def test_a_spec_is_shown_without_its_secrets(opened: Open, era: str) -> No
     assert SECRET not in spec + listed.text
     assert "pin: '***'" in spec
     assert "size: large" in spec
+
+
+def test_what_no_provider_speaks_of_any_more_is_masked_whole(platform: Platform) -> None:
+    source = score("left", f"box: {{type: no-longer-offered, params: {{pin: {SECRET}}}}}")
+    assert SECRET not in spec_text(platform, source, {})
+    assert "no-longer-offered" in spec_text(platform, source, {})
 
 
 async def test_logs_are_read_at_an_address_of_their_own(opened: Open, era: str) -> None:

@@ -40,6 +40,7 @@ GIVEN: dict[str, object] = {
     "after": BEGINNING,
     "as_": "active",
     "ids": [1],
+    "made_by": {},
     "files": {},
     "details": ResourceDetails(
         cast("Resource", SimpleNamespace(id=1, application="a", key=SimpleNamespace(environment="e")))
