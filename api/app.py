@@ -85,8 +85,8 @@ def create_app(
     for module in NOUNS:  # including the routers would have each route looked for twice, once in its router
         app.router.routes.extend(module.router.routes)
     app.router.routes.extend([*live.ROUTES, *docs.ROUTES])
-    if mcp_app is not None:
-        app.router.routes.append(Route("/mcp", _Whole(mcp_app), include_in_schema=False))
+    if mcp_app is not None:  # before the others: they are tried in their order
+        app.router.routes.insert(0, Route("/mcp", _Whole(mcp_app), include_in_schema=False))
     errors.install(app)
     openapi.install(app)
     # The last one added is the outermost.

@@ -1,6 +1,7 @@
 """What is measured on: a PostgreSQL and a Valkey with their ordinary durability, platforms, and processes of them."""
 
 import base64
+import gc
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from cli import compose
+from cli import compose, garbage
 from cli.compose import Running
 from engine.config import Settings
 from engine.domain.values import Actor, ActorKind
@@ -116,8 +117,10 @@ def running(*, url: str = "", threads: int) -> Generator[Running]:
     with scratch() as folder:
         platform = compose.start(settings_for(folder, url=url, threads=threads))
         try:
+            garbage.settle()  # as every process does that is the platform
             yield platform
         finally:
+            gc.unfreeze()
             platform.close(grace=1)
 
 

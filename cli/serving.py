@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from cli import compose, data_dir, live, local_servers, logs, web
+from cli import compose, data_dir, garbage, live, local_servers, logs, web
 from cli.exits import TERMINATED
 from cli.protocol import BoundedHttp
 from cli.session import note, say
@@ -41,6 +41,7 @@ def serve(settings: Settings, *, show_token: bool) -> None:
     stop = _Stop()
 
     def ready() -> None:
+        garbage.settle()
         live.announce(settings.data_dir, url)
         _greet(settings, url, token if show_token else "")
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
-from cli import data_dir, live, logs
+from cli import data_dir, garbage, live, logs
 from cli.exits import TERMINATED, exit_code, tell
 from cli.session import note
 from engine.config import Settings
@@ -122,8 +122,7 @@ def _open_doors(running: "Running", settings: Settings) -> Callable[[], None]:
 
         return background(running, settings)
     finally:
-        gc.freeze()
-        gc.enable()
+        garbage.settle()
 
 
 def _tell_what_goes_on(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import structlog
 
-from cli import compose, logs, pulse, waiting
+from cli import compose, garbage, logs, pulse, waiting
 from engine.config import Settings
 from engine.errors import Invalid
 
@@ -39,6 +39,7 @@ def work(settings: Settings, *, processes: int, arguments: list[str]) -> None:
         return
     engine = running.engine
     assert engine is not None
+    garbage.settle()
     logger.info("worker.started", threads=settings.threads, redis=bool(settings.redis_url))
     try:
         with pulse.kept(settings.data_dir) as beat:
