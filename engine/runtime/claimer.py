@@ -64,6 +64,8 @@ class Claimer:
         """What is being ended by no thread that its end would set free for other work."""
         self._ends: deque[tuple[float, int]] = deque()
         self._hope = True
+        self._called = False
+        """Whether there was a call for work that may have come too early: before the end that makes room for it."""
         self._closed = False
         self._clock = clock
         self._answered = clock()
@@ -71,6 +73,7 @@ class Claimer:
 
     def hope(self) -> None:
         """There may be something to claim."""
+        self._called = True
         self._hope = True
 
     @property
@@ -188,6 +191,7 @@ class Claimer:
                 self._booked -= seats
                 if committed:
                     self._keep(taken)
+                    self._called |= len(taken) < ready
                     self._hope |= not ready or len(taken) < ready
 
     def _keep(self, taken: Sequence[Held]) -> None:
@@ -228,14 +232,16 @@ class Claimer:
             busy = list(self._held)
         return self._claimed(tx, limit, busy) if limit > 0 else []
 
-    def give(self, taken: Sequence[Held]) -> None:
+    def give(self, taken: Sequence[Held], *, more: bool) -> None:
         """The claims of `take` are ours: threads find them at their next turn.
 
-        What has ended may have been all that kept others of its application waiting.
+        With `more`, others are queued: what has ended may have been all that kept those of its application waiting.
+        So it is with what was queued while the end was being committed, and looked for too early.
         """
         with self._lock:
             self._keep(taken)
-            self._hope = True
+            self._hope |= more or self._called
+            self._called = False
 
     def done(self, held: Held) -> None:
         """The run of a claim has come to rest."""

@@ -30,8 +30,8 @@ class Refill(Protocol[Held]):
         """Claim up to `ended` executions inside `tx`."""
         ...
 
-    def give(self, taken: Sequence[Held]) -> None:
-        """The transaction is committed: the claims, if any, are ours."""
+    def give(self, taken: Sequence[Held], *, more: bool) -> None:
+        """The transaction is committed: the claims, if any, are ours. `more`: there may be more to claim."""
         ...
 
 
@@ -140,13 +140,15 @@ class Journal(Generic[Held]):
 
     def _commit(self, batch: Sequence[_Entry]) -> Applied:
         fresh: Sequence[Held] = ()
+        more = False
         records = [record for record, _ in batch]
         with self._store.single() if is_single(records) else self._store.begin() as tx:
             applied = apply_records(tx, records, choose=self._choose)
             if applied.ended:
                 fresh = self._refill.take(tx, applied.ended)
+                more = applied.queued or len(tx.readied) > len(fresh)
         if applied.ended:
-            self._refill.give(fresh)
+            self._refill.give(fresh, more=more)
         return applied
 
     def _tell(self, batch: Sequence[_Entry], applied: Applied) -> None:

@@ -7,6 +7,7 @@ them, which checks the fences, moves the executions and writes their steps: one 
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from typing import NamedTuple
 
 from engine.domain.values import ExecutionId
 from engine.store.bulk import as_json
@@ -15,10 +16,16 @@ from engine.store.folding import Folded, Row
 from engine.store.types import dump_json, sqlite_time
 
 
-def write(tx: Transaction, folded: Folded) -> frozenset[ExecutionId]:
-    """Write what belongs to executions that are ours and whose sequence is the next; returns which ones those are."""
-    ours = _write_postgresql(tx, folded) if tx.postgresql else _write_sqlite(tx, folded)
-    return frozenset(ours)
+class Written(NamedTuple):
+    """`ours` are the executions that were written. `queued`: some come to rest, and others wait for a worker."""
+
+    ours: frozenset[ExecutionId]
+    queued: bool
+
+
+def write(tx: Transaction, folded: Folded, *, rests: bool) -> Written:
+    """Write what belongs to executions that are ours and whose sequence is the next; with `rests`, some end or wait."""
+    return (_write_postgresql if tx.postgresql else _write_sqlite)(tx, folded, rests=rests)
 
 
 # --- SQLite: one writer at a time, so that looking first and writing then is safe ---
@@ -40,6 +47,10 @@ UPDATE executions SET
   ready_at = CASE WHEN :state IS NULL THEN ready_at END,
   worker = CASE WHEN :state IS NULL THEN worker END
 WHERE id = :id"""
+_QUEUED = """\
+EXISTS (SELECT 1 FROM executions WHERE state = 'pending' AND ready_at <= {now})
+  OR EXISTS (SELECT 1 FROM executions WHERE ready_at IS NOT NULL AND state <> 'pending' AND ready_at <= {now})"""
+_SQLITE_QUEUED = f"SELECT {_QUEUED.format(now=':now')}"
 _SQLITE_BEGIN = """\
 INSERT INTO step_runs (execution_id, position, attempt, name, type, execution_attempt, state, reason, error,
   outputs_sealed, wait_kind, wait_ref, memo_sealed, wake_at, started_at, finished_at)
@@ -56,7 +67,7 @@ UPDATE step_runs SET state = :state, finished_at = :now, outputs_sealed = :outpu
 {_SQLITE_PLACE}"""  # noqa: S608 - ours
 
 
-def _write_sqlite(tx: Transaction, folded: Folded) -> set[ExecutionId]:
+def _write_sqlite(tx: Transaction, folded: Folded, *, rests: bool) -> Written:
     run = tx.connection.exec_driver_sql
     now = sqlite_time(tx.now)
     standing = {
@@ -88,7 +99,8 @@ def _write_sqlite(tx: Transaction, folded: Folded) -> set[ExecutionId]:
     ):
         if rows:
             run(statement, rows)
-    return ours
+    queued = rests and bool(run(_SQLITE_QUEUED, {"now": now}).scalar_one())
+    return Written(frozenset(ours), queued)
 
 
 def _of(rows: Iterable[Row], ours: Collection[ExecutionId]) -> Iterable[Row]:
@@ -151,13 +163,19 @@ _FINISH_GIVEN = """\
   WHERE step_runs.execution_id = f.execution_id AND step_runs.position = f.position AND step_runs.attempt = f.attempt"""
 _FINISH = f", finished AS (\n{_FINISH_GIVEN.format(which=_OURS)}\n)"
 _FINISH_ALONE = _FINISH_GIVEN.format(which="true")
-_TOLD = "\nSELECT id, clock_timestamp() FROM advanced"
+_TOLD = "\nSELECT id, clock_timestamp(), {queued} FROM advanced"
 _STATEMENTS = {
-    (begins, finishes): _ADVANCE + (_BEGIN if begins else "") + (_FINISH if finishes else "") + _TOLD
+    (begins, finishes, rests): _ADVANCE
+    + (_BEGIN if begins else "")
+    + (_FINISH if finishes else "")
+    + _TOLD.format(queued=_QUEUED.format(now="clock_timestamp()") if rests else "false")
     for begins in (False, True)
     for finishes in (False, True)
+    for rests in (False, True)
 }
-"""By whether attempts begin and end in it. An attempt that does both in one record stands among the begun."""
+"""By whether attempts begin, attempts finish and executions come to rest in it. An attempt that does both in one record
+stands among the begun.
+"""
 _RESUME = """\
 UPDATE step_runs SET state = 'running', wake_at = NULL, reason = ''
 FROM json_to_recordset(%(rows)s::json) AS r(execution_id bigint, position int, attempt int)
@@ -171,11 +189,11 @@ FROM json_to_recordset(%(rows)s::json) AS w(execution_id bigint, position int, a
 WHERE step_runs.execution_id = w.execution_id AND step_runs.position = w.position AND step_runs.attempt = w.attempt"""
 
 
-def _write_postgresql(tx: Transaction, folded: Folded) -> set[ExecutionId]:
+def _write_postgresql(tx: Transaction, folded: Folded, *, rests: bool) -> Written:
     run = tx.connection.exec_driver_sql
     first = {} if folded.resumed or folded.waiting else {"finished": folded.finished}
     given = {"advanced": folded.advanced, "begun": folded.begun, **first}
-    statement = _STATEMENTS[bool(folded.begun), bool(first.get("finished"))]
+    statement = _STATEMENTS[bool(folded.begun), bool(first.get("finished")), rests]
     parameters: dict[str, object] = {name: as_json(rows) for name, rows in given.items() if rows}
     found = run(statement, {**parameters, "ids": [row["id"] for row in folded.advanced]}).all()
     if found:
@@ -187,4 +205,4 @@ def _write_postgresql(tx: Transaction, folded: Folded) -> set[ExecutionId]:
                 run(statement, {"rows": as_json(mine)})
         if mine := list(_of(folded.finished, ours)):
             run(_FINISH_ALONE, {"finished": as_json(mine)})
-    return ours
+    return Written(frozenset(ours), queued=bool(found) and found[0][2])

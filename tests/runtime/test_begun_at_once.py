@@ -234,3 +234,25 @@ def test_what_an_attempt_claimed_that_was_undone_is_nobodys(store: Store, provid
     begun(replace(house.platform, signals=Booked(claimer)), work)
     assert len(attempts) == 2
     assert claimer.held() == []
+
+
+def test_an_end_is_followed_by_a_look_for_work_only_where_there_may_be_more(store: Store) -> None:
+    claimer = Claimer(store.by_keys, worker="me", threads=2, cap=1, lease=30.0)
+    new = NewExecution("team", "digest", "path", "app", "user:me")
+    with store.begin() as tx:
+        queue(tx, [new])
+    held = claimer.next()
+    assert held is not None
+    assert claimer.next() is None
+    with store.begin() as tx:
+        taken = claimer.take(tx, 1)
+    claimer.give(taken, more=False)
+    claimer.done(held)
+    assert not claimer.hopeful
+    claimer.give([], more=True)
+    assert claimer.hopeful
+    assert claimer.next() is None
+    claimer.hope()
+    assert claimer.next() is None  # room is made for it by an end that is not committed yet
+    claimer.give([], more=False)
+    assert claimer.hopeful

@@ -1,7 +1,7 @@
 """A limit over all workers holds for engines that claim whenever they can, also in the transactions that end runs."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,8 +24,8 @@ GOLDEN = {
 MOST = 3
 
 
-@pytest.fixture
-def houses(store: Store, database_url: str, tmp_path: Path) -> Iterator[list[House]]:
+@contextmanager
+def engines(database_url: str, tmp_path: Path, **changes: object) -> Generator[list[House]]:
     """Two engines where the database may have several, else one."""
     provider = write_provider(tmp_path / "provider", golden=GOLDEN)
     with ExitStack() as stack:
@@ -33,9 +33,15 @@ def houses(store: Store, database_url: str, tmp_path: Path) -> Iterator[list[Hou
         for number in range(2 if database_url.startswith("postgresql") else 1):
             own = open_store(database_url)
             stack.callback(own.close)
-            folder = tmp_path / str(number)
-            engine = running_platform(own, folder, [provider], threads=6, max_concurrent_workflows=MOST)
+            engine = running_platform(own, tmp_path / str(number), [provider], threads=6, **changes)
             made.append(stack.enter_context(engine))
+        yield made
+
+
+@pytest.fixture
+def houses(store: Store, database_url: str, tmp_path: Path) -> Iterator[list[House]]:
+    del store
+    with engines(database_url, tmp_path, max_concurrent_workflows=MOST) as made:
         yield made
 
 
@@ -72,3 +78,17 @@ def test_the_end_of_one_lets_the_next_of_its_application_begin_without_a_sweep(s
         ids = [house.execute("counted", dir=str(tmp_path)) for _ in range(3)]
         assert {house.ended(found).state for found in ids} == {ExecutionState.SUCCEEDED}
     assert (tmp_path / "log").read_text().split() == ["+", "-"] * 6
+
+
+@pytest.mark.parametrize("limit", ["max_concurrent_workflows", "max_concurrent_per_application"])
+def test_also_one_that_another_engine_was_asked_for(
+    store: Store, database_url: str, tmp_path: Path, limit: str
+) -> None:
+    del store
+    with engines(database_url, tmp_path, sweep_seconds=3600.0, **{limit: 1}) as houses:
+        at_work = houses[0].execute("held", dir=str(tmp_path))
+        houses[0].step_in(at_work, "held", "running")
+        queued = houses[-1].execute("counted", dir=str(tmp_path))
+        (tmp_path / "go").touch()
+        assert houses[0].ended(at_work).state is ExecutionState.SUCCEEDED
+        assert houses[-1].ended(queued).state is ExecutionState.SUCCEEDED

@@ -208,7 +208,8 @@ class Idle:
     def take(self, tx: object, ended: int) -> list[Held]:
         return []
 
-    def give(self, taken: object) -> None:
+    def give(self, taken: object, *, more: bool) -> None:
+        del more
         assert not taken
 
 

@@ -36,10 +36,18 @@ def choose(_type: str, _operation: Operation, /, *, recorded: str = "") -> Workf
     del recorded
 
 
-def claimed(store: Store, count: int = 1) -> list[Claim]:
+def queued(store: Store, count: int = 1) -> None:
     new = executions.NewExecution(provider="p", digest="d", workflow="w", fair_key="k", actor="user:me")
     with store.begin() as tx:
         executions.queue(tx, [new] * count)
+
+
+def claimed(store: Store, count: int = 1) -> list[Claim]:
+    queued(store, count)
+    return taken(store, count)
+
+
+def taken(store: Store, count: int = 1) -> list[Claim]:
     with store.begin() as tx:
         return claims.claim(tx, worker="me", limit=count, cap=1000, lease=60)
 
@@ -189,14 +197,21 @@ class NoRefill:
     def take(self, tx: Transaction, ended: int) -> list[int]:
         return []
 
-    def give(self, taken: Sequence[int]) -> None:
+    def __init__(self) -> None:
+        self.more: list[bool] = []
+
+    def give(self, taken: Sequence[int], *, more: bool) -> None:
         assert not taken
+        self.more.append(more)
 
 
 @contextmanager
-def journal_on(store: Store, *, woken: Callable[[], None] = lambda: None) -> Generator[Journal[int]]:
+def journal_on(
+    store: Store, *, woken: Callable[[], None] = lambda: None, refill: NoRefill | None = None
+) -> Generator[Journal[int]]:
     lost: list[bool] = []
-    journal = Journal(store, choose=choose, refill=NoRefill(), woken=woken, lost=lambda: lost.append(True))
+    refill = refill or NoRefill()
+    journal = Journal(store, choose=choose, refill=refill, woken=woken, lost=lambda: lost.append(True))
     try:
         yield journal
     finally:
@@ -297,3 +312,31 @@ def test_a_journal_that_is_stopped_waits_for_no_database(store: Store) -> None:
         with pytest.raises(Unavailable):
             write(journal, record(claims[0], 1, STARTED))
         assert write(journal, record(claims[1], 1, STARTED)), "what can be written still is"
+
+
+REST = [ENDED, ExecutionWaits()]
+
+
+@pytest.mark.parametrize("rest", REST, ids=["ended", "waits"])
+def test_whoever_comes_to_rest_asks_for_more_only_where_others_are_queued(store: Store, rest: Change) -> None:
+    refill = NoRefill()
+    first, second, third = claimed(store, 3)
+    with journal_on(store, refill=refill) as journal:
+        assert write(journal, record(first, 1, STARTED))
+        assert write(journal, record(first, 2, DONE, rest))
+        queued(store)
+        assert write(journal, record(second, 1, STARTED, DONE, rest))
+        assert len(taken(store)) == 1
+        assert write(journal, record(third, 1, STARTED, DONE, rest))
+    assert refill.more == [False, True, False]
+
+
+@pytest.mark.parametrize("rest", REST, ids=["ended", "waits"])
+def test_also_where_one_that_slept_is_due(store: Store, rest: Change) -> None:
+    refill = NoRefill()
+    slept, mine = claimed(store, 2)
+    with store.begin() as tx:
+        claims.release(tx, worker="me", claims=[(slept.execution.id, slept.execution.fence)])
+    with journal_on(store, refill=refill) as journal:
+        assert write(journal, record(mine, 1, STARTED, DONE, rest))
+    assert refill.more == [True]
