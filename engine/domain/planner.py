@@ -92,6 +92,7 @@ def _desired(question: Question) -> tuple[list[_Desired], list[Problem]]:
         else:
             problems.append(_twin_problem(declaration, twin.declaration))
     workload = [] if question.partial else [_workload(spec, by_name, question)]
+    problems += [found for want in workload for found in _workload_problems(want, question)]
     return [*wants.values(), *workload], [*problems, *output_problems(spec, _types(spec, question))]
 
 
@@ -110,7 +111,9 @@ def _types(spec: Spec, question: Question) -> dict[str, ResourceType]:
 
 
 def _workload(spec: Spec, by_name: Mapping[str, ResourceKey], question: Question) -> _Desired:
-    declaration = ResourceDeclaration(name=WORKLOAD, type=WORKLOAD, id=question.application, params=spec.workload)
+    declaration = ResourceDeclaration(
+        name=WORKLOAD, type=WORKLOAD, id=question.application, params=spec.workload, place=spec.place
+    )
     key = workload_key(question.application, question.environment)
     reads = {name: by_name[name] for name in sorted(resource_references(spec.workload)) if name in by_name}
     depends_on = tuple(sorted(set(by_name.values())))
@@ -131,6 +134,12 @@ def _declaration_problems(declaration: ResourceDeclaration, owner: Owner | None,
             owner[1], declaration.params, lambda within: declaration.place(("params", *within))
         )
     ]
+
+
+def _workload_problems(want: _Desired, question: Question) -> Sequence[Problem]:
+    """What the provider of workloads says it cannot run; the paths are those of the document."""
+    declared = want.declaration
+    return question.check_params(want.owner[1], declared.params, declared.place) if want.owner else ()
 
 
 def _problem(code: str, declaration: ResourceDeclaration, message: str, fix: str, *within: str) -> Problem:
