@@ -196,7 +196,20 @@ def _wanted_item(want: _Desired, question: Question) -> PlanItem:
     if resource is None or resource.state is ResourceState.TERMINATED:
         reason = "new" if resource is None else "wanted again after it was deleted"
         return with_operation(item, Action.CREATE, Operation.CREATE, want.owner, reason=reason)
-    return _compared(item, resource, want.owner, other_names=_read_elsewhere(want, question))
+    item = _compared(item, resource, want.owner, other_names=_read_elsewhere(want, question))
+    return _referred(item, current, question) if current else item
+
+
+def _referred(item: PlanItem, current: Current, question: Question) -> PlanItem:
+    """With what changes of how the application refers to it, which is told where nothing else happens to it."""
+    named = {found.name for found in current.references if found.application == question.application}
+    wanted = {item.name, *item.aliases}
+    if named == wanted:
+        return item
+    called = f"called {quoted(sorted(wanted))} from now on"
+    new = f"`{question.application}` refers to it from now on" if not named else called
+    reason = item.reason or (new if item.action is Action.UNCHANGED else "")
+    return replace(item, claims=True, reason=reason)
 
 
 def _read_elsewhere(want: _Desired, question: Question) -> tuple[str, ...]:
