@@ -59,7 +59,9 @@ class PlanItem(Model):
 class Plan(Model):
     plan_hash: str
     summary: str
-    has_changes: bool
+    has_changes: bool = Field(
+        description="Whether a resource is made, changed or deleted, or only who refers to it changes."
+    )
     destructive: bool
     items: list[PlanItem]
 

@@ -45,9 +45,11 @@ def print_warnings(answer: JsonObject, file: Path) -> None:
 
 
 def nothing_to_do(plan: JsonObject) -> bool:
-    """Whether all that is wanted is there, and nothing of it is under way."""
+    """Whether all that is wanted is there and referred to, and nothing of it is under way."""
     items = as_objects(plan.get("items"))
-    return all(i.get("action") == "kept" or (i.get("action") == "unchanged" and "reason" not in i) for i in items)
+    return not plan.get("has_changes") and all(
+        i.get("action") == "kept" or (i.get("action") == "unchanged" and "reason" not in i) for i in items
+    )
 
 
 def plan_of(answer: JsonObject) -> JsonObject:

@@ -119,7 +119,7 @@ def _params(found: ResourceType) -> JsonObject:
 
 def _any(schema: JsonObject) -> str:
     if not schema:
-        return "the containers and the service of the Score document; nobody writes them as a resource"
+        return "any"
     free = schema.get("additionalProperties")
     return f"any names, each {kind(as_object(free))}" if isinstance(free, dict) else "none"
 

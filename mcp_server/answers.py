@@ -53,13 +53,15 @@ def page(columns: Sequence[str], rows: Sequence[Sequence[Json]], next_cursor: st
     return {"columns": list[Json](columns), "rows": list[Json](kept), **rest}
 
 
-def fitting(columns: Sequence[str], rows: Sequence[Sequence[Json]], *, width: int = CELL) -> list[list[Json]]:
-    """The first rows, as many as leave room in an answer (at least one), with their texts cut to `width`."""
+def fitting(
+    columns: Sequence[str], rows: Sequence[Sequence[Json]], *, width: int = CELL, room: int = LARGEST_ANSWER * 3 // 4
+) -> list[list[Json]]:
+    """The first rows, as many as go into `room` bytes of an answer (at least one), with their texts cut to `width`."""
     kept: list[list[Json]] = []
     size = len(json.dumps(columns))
     for row in _rows(table(columns, rows, width=width)):
-        size += len(json.dumps(row, ensure_ascii=False).encode())
-        if kept and size > LARGEST_ANSWER * 3 // 4:
+        size += len(json.dumps(clean(list[Json](row)), ensure_ascii=False).encode()) + len(", ")
+        if kept and size > room:
             break
         kept.append(row)
     return kept

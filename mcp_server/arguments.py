@@ -1,6 +1,8 @@
 """Arguments as models send them: older spellings, nulls, unknown names. Everything wrong is reported at once."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -165,6 +167,30 @@ def stored_id(name: str, value: int) -> int:
         problem = Problem("invalid_argument", name, "must be an id, a whole number from 1")
         raise Invalid(f"There is no such `{name}`.", [problem], code="invalid_arguments")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCursor:
+    """Where in which plan a dry run goes on; `plan_hash` is None for one that begins."""
+
+    plan_hash: str | None = None
+    after: int = 0
+
+
+def plan_cursor(tool: str, value: str, *, dry_run: bool) -> PlanCursor:
+    """A cursor as the dry run before gave it out. Raises Invalid."""
+    if not value:
+        return PlanCursor()
+    found = re.fullmatch(r"(p[0-9a-f]{1,64}):([0-9]{1,9})", value, re.ASCII)
+    if found is None:
+        problem = Problem(
+            "invalid_argument", "cursor", "is not the `next_cursor` of a dry run", "leave it out to start anew"
+        )
+        raise Invalid("The cursor is not valid.", [problem], code="invalid_cursor")
+    if not dry_run:
+        problem = Problem("invalid_argument", "cursor", "pages through the plan of a dry run", "add dry_run=true")
+        raise refused(tool, [problem])
+    return PlanCursor(found[1], int(found[2]))
 
 
 def page_cursor(value: str) -> str:

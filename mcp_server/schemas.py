@@ -68,7 +68,7 @@ CAPABILITY = answer(
     texts=("type", "provider", "description", "params", "deletion"), objects=("example",), tables=("operations",)
 )
 SUBMISSION = answer(
-    texts=("application", "environment", "plan_hash", "summary", "status"),
+    texts=("application", "environment", "plan_hash", "summary", "shown", "next_cursor", "status"),
     numbers=("version",),
     flags=("applied",),
     tables=("plan", "resources"),

@@ -72,12 +72,17 @@ def _told(error: Any, params: JsonObject) -> Iterable[tuple[Path, Problem]]:
                 yield path, Problem("missing_param", "", f"`{name}` is missing", f"Add `{name}`.")
         return
     name = dotted(path[-1:]) if path else "params"
-    yield path, Problem("params_invalid", "", f"`{name}` {_rule(rule, error.validator_value)}")
+    schema = cast("Json", error.schema)
+    described = schema.get("description") if isinstance(schema, dict) else None
+    fix = shortened(described, most=200) if isinstance(described, str) else ""
+    yield path, Problem("params_invalid", "", f"`{name}` {_rule(rule, error.validator_value)}", fix)
 
 
 def _rule(rule: str, wanted: Json) -> str:
     """What the schema asks for, without the value that was given."""
     said = shortened(", ".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted), most=200)
+    if rule == "not" and wanted == {}:
+        return "may not be given"
     told: dict[str, Callable[[], str]] = {
         "type": lambda: f"must be of type {said}",
         "enum": lambda: f"must be one of {said}",

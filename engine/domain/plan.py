@@ -55,6 +55,8 @@ class PlanItem:
     resource_id: ResourceId | None = None
     generation: int = 0
     """The resource's desired generation the plan was made against; 0 when it does not exist."""
+    claims: bool = False
+    """The resource exists, and the application refers to it otherwise, or only now, once the plan is applied."""
     releases: bool = False
     """The application no longer refers to the resource once the plan is applied."""
     aliases: tuple[str, ...] = ()
@@ -66,7 +68,8 @@ class PlanItem:
 
     @property
     def changes_something(self) -> bool:
-        return self.action in CHANGING
+        """Also where the resource stays as it is, and only who refers to it changes."""
+        return self.action in CHANGING or self.claims or self.releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +99,15 @@ class Plan:
     @property
     def summary(self) -> str:
         """For people: `2 to create, 1 to update, 3 unchanged`."""
-        words = {
-            Action.CREATE: "to create",
-            Action.UPDATE: "to update",
-            Action.DELETE: "to delete",
-            Action.RETAIN: "to forget",
-            Action.UNCHANGED: "unchanged",
-            Action.KEPT: "kept",
-            Action.BLOCKED: "blocked",
+        referred = sum(item.claims for item in self.items if item.action is Action.UNCHANGED)
+        counted = {
+            "to create": self.count(Action.CREATE),
+            "to update": self.count(Action.UPDATE),
+            "to delete": self.count(Action.DELETE),
+            "to forget": self.count(Action.RETAIN),
+            "to refer to": referred,
+            "unchanged": self.count(Action.UNCHANGED) - referred,
+            "kept": self.count(Action.KEPT),
+            "blocked": self.count(Action.BLOCKED),
         }
-        parts = [f"{self.count(action)} {text}" for action, text in words.items() if self.count(action)]
-        return ", ".join(parts) or "nothing to do"
+        return ", ".join(f"{number} {text}" for text, number in counted.items() if number) or "nothing to do"

@@ -92,6 +92,7 @@ def _desired(question: Question) -> tuple[list[_Desired], list[Problem]]:
         else:
             problems.append(_twin_problem(declaration, twin.declaration))
     workload = [] if question.partial else [_workload(spec, by_name, question)]
+    problems += [found for want in workload for found in _workload_problems(want, question)]
     return [*wants.values(), *workload], [*problems, *output_problems(spec, _types(spec, question))]
 
 
@@ -110,7 +111,9 @@ def _types(spec: Spec, question: Question) -> dict[str, ResourceType]:
 
 
 def _workload(spec: Spec, by_name: Mapping[str, ResourceKey], question: Question) -> _Desired:
-    declaration = ResourceDeclaration(name=WORKLOAD, type=WORKLOAD, id=question.application, params=spec.workload)
+    declaration = ResourceDeclaration(
+        name=WORKLOAD, type=WORKLOAD, id=question.application, params=spec.workload, place=spec.place
+    )
     key = workload_key(question.application, question.environment)
     reads = {name: by_name[name] for name in sorted(resource_references(spec.workload)) if name in by_name}
     depends_on = tuple(sorted(set(by_name.values())))
@@ -131,6 +134,12 @@ def _declaration_problems(declaration: ResourceDeclaration, owner: Owner | None,
             owner[1], declaration.params, lambda within: declaration.place(("params", *within))
         )
     ]
+
+
+def _workload_problems(want: _Desired, question: Question) -> Sequence[Problem]:
+    """What the provider of workloads says it cannot run; the paths are those of the document."""
+    declared = want.declaration
+    return question.check_params(want.owner[1], declared.params, declared.place) if want.owner else ()
 
 
 def _problem(code: str, declaration: ResourceDeclaration, message: str, fix: str, *within: str) -> Problem:
@@ -187,7 +196,20 @@ def _wanted_item(want: _Desired, question: Question) -> PlanItem:
     if resource is None or resource.state is ResourceState.TERMINATED:
         reason = "new" if resource is None else "wanted again after it was deleted"
         return with_operation(item, Action.CREATE, Operation.CREATE, want.owner, reason=reason)
-    return _compared(item, resource, want.owner, other_names=_read_elsewhere(want, question))
+    item = _compared(item, resource, want.owner, other_names=_read_elsewhere(want, question))
+    return _referred(item, current, question) if current else item
+
+
+def _referred(item: PlanItem, current: Current, question: Question) -> PlanItem:
+    """With what changes of how the application refers to it, which is told where nothing else happens to it."""
+    named = {found.name for found in current.references if found.application == question.application}
+    wanted = {item.name, *item.aliases}
+    if named == wanted:
+        return item
+    called = f"called {quoted(sorted(wanted))} from now on"
+    new = f"`{question.application}` refers to it from now on" if not named else called
+    reason = item.reason or (new if item.action is Action.UNCHANGED else "")
+    return replace(item, claims=True, reason=reason)
 
 
 def _read_elsewhere(want: _Desired, question: Question) -> tuple[str, ...]:

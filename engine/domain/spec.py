@@ -44,12 +44,24 @@ class OutputRead:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeRead:
+    """A volume whose source starts with a resource itself, where it stands, and the text `behind` the resource."""
+
+    path: str
+    resource: str
+    behind: str = ""
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """One Score document in v1b1 form: the seed's dialect has been translated.
 
     `metadata`, `service` and `containers` are normalised JSON of the official shape (files and volumes as mappings by
     target path, the deprecated list form translated), placeholders unresolved. `environment` and `ttl` (seconds) come
-    from the dialect's `environment:` and are None without it. `reads` stand in the document's own form and order.
+    from the dialect's `environment:` and are None without it. `reads` and `volumes` stand in the document's own form
+    and order; `place` takes paths of this form.
     """
 
     application: str
@@ -60,6 +72,8 @@ class Spec:
     environment: str | None = None
     ttl: float | None = None
     reads: tuple[OutputRead, ...] = field(default=(), compare=False)
+    volumes: tuple[VolumeRead, ...] = field(default=(), compare=False)
+    place: Place = field(default=nowhere, compare=False, repr=False)
 
     @property
     def workload(self) -> JsonObject:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from engine.domain.spec import WORKLOAD, ParsedSpec
 from engine.domain.spec_check import MOST_PROBLEMS, Findings, TooMany, check
-from engine.domain.spec_references import as_object, check_references, output_reads
+from engine.domain.spec_references import as_object, check_references, output_reads, volume_reads
 from engine.domain.spec_shape import DOCUMENT
 from engine.domain.spec_translation import translate
 from engine.domain.values import JsonObject
@@ -51,7 +51,11 @@ def _parsed(text: Source, *, strict: bool, max_resources: int) -> ParsedSpec:
             check(findings, DOCUMENT, text.value)
             if _check_resources(findings, document, max_resources):
                 check_references(findings, document)
-                spec = replace(translate(findings, document), reads=output_reads(document, source=text))
+                spec = replace(
+                    translate(findings, document),
+                    reads=output_reads(document, source=text),
+                    volumes=volume_reads(document, source=text),
+                )
         except TooMany:
             findings.problems.append(_rest(text))
     errors = [*text.problems, *findings.problems]

@@ -16,10 +16,11 @@ from engine.domain.placeholders import (
     resource_references,
     written,
 )
-from engine.domain.spec import OutputRead, Spec
+from engine.domain.spec import OutputRead, Spec, VolumeRead
 from engine.domain.spec_check import Findings
 from engine.domain.topology import find_cycle
 from engine.domain.values import Json, JsonObject
+from engine.domain.volume_source import leading_resource
 from engine.domain.yaml_path import Path, dotted, shortened
 from engine.domain.yaml_source import Source
 from engine.errors import nearest, quoted
@@ -75,10 +76,7 @@ def placeholder_places(document: JsonObject) -> Iterator[Place]:
             content = file.get("content")
             if isinstance(content, str) and file.get("noExpand") is not True:
                 yield Place((*path, "files", at, "content"), content)
-        for at, entry in _entries(container.get("volumes")):
-            source = as_object(entry).get("source")
-            if isinstance(source, str):
-                yield Place((*path, "volumes", at, "source"), source)
+        yield from _volume_sources(container, path)
     for name, value in as_object(document.get("resources")).items():
         for key in ("params", "properties"):
             for path, text in _texts(as_object(value).get(key), ("resources", name, key)):
@@ -96,6 +94,16 @@ def output_reads(document: JsonObject, *, source: Source | None = None) -> tuple
     return tuple(found)
 
 
+def volume_reads(document: JsonObject, *, source: Source) -> tuple[VolumeRead, ...]:
+    """Every volume of a document whose source starts with a resource itself, and where it stands."""
+    return tuple(
+        VolumeRead(dotted(place.path), *named, *source.place(place.path))
+        for name, container in as_object(document.get("containers")).items()
+        for place in _volume_sources(as_object(container), ("containers", name))
+        if (named := leading_resource(place.text)) is not None
+    )
+
+
 def as_object(value: Json) -> JsonObject:
     """The value when it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
@@ -104,6 +112,13 @@ def as_object(value: Json) -> JsonObject:
 def _nothing_yet(keys: tuple[str, ...]) -> Json:
     """Outputs are known after apply; until then every key may come."""
     return written(keys)
+
+
+def _volume_sources(container: JsonObject, path: Path) -> Iterator[Place]:
+    for at, entry in _entries(container.get("volumes")):
+        source = as_object(entry).get("source")
+        if isinstance(source, str):
+            yield Place((*path, "volumes", at, "source"), source)
 
 
 def _variables(value: Json, path: Path) -> Iterator[Place]:

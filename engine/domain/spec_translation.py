@@ -43,6 +43,7 @@ def translate(findings: Findings, document: JsonObject) -> Spec:
         resources=resources,
         environment=environment,
         ttl=ttl,
+        place=partial(_workload_place, findings.source, document),
     )
 
 
@@ -158,6 +159,16 @@ def _resource(findings: Findings, name: str, value: JsonObject) -> ResourceDecla
 def _place(source: Source, resource: Path, params: str, within: Path) -> tuple[int, int]:
     """Where `within` a resource stands; its params may be written under the dialect's name."""
     return source.place((*resource, *(params if part == "params" else part for part in within[:1]), *within[1:]))
+
+
+def _workload_place(source: Source, document: JsonObject, within: Path) -> tuple[int, int]:
+    """Where `within` the translated document stands, also in the deprecated lists of files and volumes."""
+    if len(within) > 3 and within[0] == "containers":
+        listed = as_object(as_object(document.get("containers")).get(str(within[1]))).get(str(within[2]))
+        for at, entry in enumerate(listed if isinstance(listed, list) else ()):
+            if as_object(entry).get("target") == within[3]:
+                return source.place((*within[:3], at, *within[4:]))
+    return source.place(within)
 
 
 def _environment(findings: Findings, value: Json) -> tuple[str | None, float | None]:

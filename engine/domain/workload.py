@@ -2,6 +2,7 @@
 
 from engine.domain.placeholders import Resolve, substitute, substitute_tree
 from engine.domain.values import Json, JsonObject
+from engine.domain.volume_source import resolved_source
 
 
 def resolve_workload(workload: JsonObject, resolve: Resolve) -> JsonObject:
@@ -38,4 +39,4 @@ def _file(file: Json, resolve: Resolve) -> Json:
 def _volume(volume: Json, resolve: Resolve) -> Json:
     if not isinstance(volume, dict) or not isinstance(volume.get("source"), str):
         return volume
-    return {**volume, "source": substitute(str(volume["source"]), resolve)}
+    return {**volume, "source": resolved_source(str(volume["source"]), resolve)}

@@ -16,10 +16,10 @@ from engine.services.applications import ApplicationView, ListedApplication
 from engine.services.submissions import Submission
 from engine.store.hints import of_application
 from mcp_server.answers import call, instant, page, table
-from mcp_server.arguments import page_cursor
+from mcp_server.arguments import page_cursor, plan_cursor
 from mcp_server.fields import Cursor, Detail, IdempotencyKey, Limit, PlanHash, Wait
 from mcp_server.house import LONGEST_WAIT, House, Progress, aside, wait_for
-from mcp_server.submissions import applying, submission
+from mcp_server.submissions import preview, submission
 from mcp_server.tools.things import failures
 
 _COLUMNS = ("id", "name", "environment", "version", "status", "resources", "updated_at")
@@ -72,12 +72,14 @@ class SpecTools:
         strict: Annotated[bool, Field(description="Refuse what is not standard Score.")] = False,
         idempotency_key: IdempotencyKey = "",
         wait_seconds: Wait = 0,
+        cursor: Cursor = "",
     ) -> JsonObject:
         """Submit a Score spec: creates or updates its resources, then deploys the workload.
 
         First call with dry_run=true and show the plan; then call with its plan_hash, which applies exactly that plan.
         Nothing is ever deleted without the plan_hash of a dry run.
         """
+        page = plan_cursor("submit_spec", cursor, dry_run=dry_run)
         made = await aside(
             submissions.submit,
             self.house.platform,
@@ -85,22 +87,18 @@ class SpecTools:
             spec_yaml,
             environment=environment or None,
             dry_run=dry_run,
-            plan_hash=plan_hash or None,
+            plan_hash=plan_hash or page.plan_hash,
             prune=prune,
             strict=strict,
             confirm=True,
             idempotency_key=idempotency_key or None,
         )
-        answer = submission(made)
         if dry_run:
             flags: JsonObject = {name: True for name, given in (("prune", prune), ("strict", strict)) if given}
-            again = applying(
-                "submit_spec", made, environment=made.environment, **flags, wait_seconds=LONGEST_WAIT
-            ).replace("submit_spec(", "submit_spec(spec_yaml=<the same>, ", 1)
-            return {**answer, "next": [again]}
+            return _of_the_same(preview("submit_spec", made, page, {"environment": made.environment, **flags}))
         with done(f"The spec of `{made.application}` is applied"):
             view = await self._watch(made, wait_seconds, ctx)
-        return {**answer, **_standing(view)}
+        return {**submission(made, agreed=bool(plan_hash)), **_standing(view)}
 
     async def delete_application(
         self,
@@ -112,12 +110,14 @@ class SpecTools:
         plan_hash: PlanHash = "",
         idempotency_key: IdempotencyKey = "",
         wait_seconds: Wait = 0,
+        cursor: Cursor = "",
     ) -> JsonObject:
         """Delete an application with everything that only it uses, in reverse order.
 
         First dry_run=true and show the plan; then call with its plan_hash, which deletes exactly that.
         """
         where = environment or DEFAULT_ENVIRONMENT
+        page = plan_cursor("delete_application", cursor, dry_run=dry_run)
         made = await aside(
             deletions.delete,
             self.house.platform,
@@ -125,18 +125,15 @@ class SpecTools:
             application,
             environment=where,
             dry_run=dry_run,
-            plan_hash=plan_hash or None,
+            plan_hash=plan_hash or page.plan_hash,
             confirm=True,
             idempotency_key=idempotency_key or None,
         )
-        answer = submission(made)
         if dry_run:
-            following = applying(
-                "delete_application", made, application=application, environment=where, wait_seconds=LONGEST_WAIT
-            )
-            return {**answer, "next": [following]}
+            return preview("delete_application", made, page, {"application": application, "environment": where})
         with done(f"The deletion of `{application}` is begun"):
             left = await self._gone(made, wait_seconds, ctx)
+        answer = submission(made, agreed=bool(plan_hash))
         return {**answer, **(_standing(left) if left else {"status": "deleted"})}
 
     async def _watch(self, made: Submission, seconds: int, context: Context) -> ApplicationView:
@@ -168,6 +165,16 @@ class SpecTools:
                 seconds=seconds,
                 context=context,
             )
+
+
+def _of_the_same(answer: JsonObject) -> JsonObject:
+    """The calls in `next` with the document in them, which the client has."""
+    following = answer["next"]
+    assert isinstance(following, list)
+    calls: list[Json] = [
+        str(step).replace("submit_spec(", "submit_spec(spec_yaml=<the same>, ", 1) for step in following
+    ]
+    return {**answer, "next": calls}
 
 
 def _row(view: ListedApplication, *, full: bool) -> list[Json]:

@@ -12,11 +12,11 @@ from engine.services import deletions, diagnosis, resources, views
 from engine.services.origins import why
 from engine.services.resources import ResourceDetails
 from mcp_server.answers import call, gist, instant, page, table
-from mcp_server.arguments import page_cursor, stored_id
+from mcp_server.arguments import PlanCursor, page_cursor, stored_id
 from mcp_server.explained import explained
 from mcp_server.fields import Cursor, Detail, IdempotencyKey, Limit, Part, PlanHash
 from mcp_server.house import LONGEST_WAIT, House
-from mcp_server.submissions import applying, submission
+from mcp_server.submissions import preview, submission
 
 _COLUMNS = ("id", "application", "environment", "name", "type", "state", "updated_at", "error")
 _FULL = ("provider", "workflow", "execution_id", "blocked_by")
@@ -116,13 +116,13 @@ class ResourceTools:
             confirm=True,
             idempotency_key=idempotency_key or None,
         )
-        answer = submission(made)
         if dry_run:
-            return {**answer, "next": [applying("delete_resource", made, resource_id=resource_id)]}
+            return preview("delete_resource", made, PlanCursor(), {"resource_id": resource_id}, wait_seconds=0)
         runs: list[Json] = [
             call("get_workflow_status", execution_id=run, wait_seconds=LONGEST_WAIT) for run in made.execution_ids[:1]
         ]
-        return {**answer, "next": runs or [call("get_resource_details", resource_id=resource_id)]}
+        following = runs or [call("get_resource_details", resource_id=resource_id)]
+        return {**submission(made, agreed=bool(plan_hash)), "next": following}
 
 
 def _row(found: Resource, *, full: bool) -> list[Json]:

@@ -52,6 +52,22 @@ def test_a_dry_run_writes_nothing(door: Door) -> None:
     problem(door.client.get("/api/applications/only-planned"), 404, "application_not_found")
 
 
+def test_a_dry_run_that_would_only_share_a_resource_has_changes(door: Door) -> None:
+    shared = {"type": "database", "id": "rest-shared"}
+    door.submit(score("sharer", db=shared))
+    door.submit(score("joiner"))
+    door.settled("sharer")
+    door.settled("joiner")
+    more = score("joiner", db=shared)
+    planned = door.submit(more, status=200, dry_run=True)["plan"]
+    assert planned["has_changes"] is True
+    assert [item["reason"] for item in planned["items"] if item["name"] == "db"] == [
+        "`joiner` refers to it from now on"
+    ]
+    door.submit(more, plan_hash=planned["plan_hash"])
+    assert door.submit(more, status=200, dry_run=True)["plan"]["has_changes"] is False
+
+
 def test_a_stale_plan_is_a_conflict_that_says_what_moved(door: Door) -> None:
     planned = door.submit(score("moving", db="database"), status=200, dry_run=True)
     answer = door.client.post(

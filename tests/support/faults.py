@@ -252,6 +252,19 @@ SAID = {
     "killed": Said("quota", "", 137),
     "no-command": Said("platform", "sh: 3: kubectl: not found", 127),
     "timeout-program": Said("timeout", "", 124),
+    "postgres-extension": Said(
+        "spec",
+        "This PostgreSQL has no extension `pgvector`. Did you mean `vector`? It has `plpgsql`, `vector`; name others in the "
+        "param `extensions`, or none.",
+        78,
+        log="starting PostgreSQL 18: this takes a moment",
+    ),
+    "postgres-extension-refused": Said(
+        "spec",
+        'The extension `timescaledb` cannot be created on this PostgreSQL: extension "timescaledb" must be preloaded. Take it '
+        "out of the param `extensions`, or name what it needs before it.",
+        78,
+    ),
     "of-no-use": Said("spec", "The server has PostgreSQL 14; version 16 was asked for.", 78),
     # --- where words mislead ---
     "timeout-in-passing": Said(

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ def create(given: Object) -> Mapping[str, object]:
     server = running()
     check_version(given, server)
     with credentials(given) as account, admin(server) as connection:
+        check_extensions(connection, extensions_of(given))
         ensure_role(connection, account)
         ensure_database(connection, account.name)
         configure(connection, server, account.name, given)
@@ -155,18 +157,46 @@ def configure(connection: "psycopg.Connection[Any]", server: Server, name: str, 
     connection.execute(
         sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(sql.Identifier(name), sql.Literal(limit))
     )
-    wanted = [str(extension) for extension in cast("list[object]", given.get("extensions") or [])]
-    if not wanted:
+    if not (wanted := extensions_of(given)):
         return
     with admin(server, name) as inside:
-        known = {str(row[0]) for row in inside.execute("SELECT name FROM pg_available_extensions")}
-        if missing := sorted(set(wanted) - known):
-            raise Failed(
-                f"This PostgreSQL has no extension {', '.join(f'`{m}`' for m in missing)}. "
-                f"It has: {', '.join(sorted(known))}."
-            )
         for extension in wanted:
-            inside.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(extension)))
+            add_extension(inside, extension)
+
+
+def extensions_of(given: Object) -> list[str]:
+    return [str(extension) for extension in cast("list[object]", given.get("extensions") or [])]
+
+
+def check_extensions(connection: "psycopg.Connection[Any]", wanted: list[str]) -> None:
+    """Refuse what this server does not have. Only it knows that, so no plan could; but nothing is made before."""
+    known = sorted(str(row[0]) for row in connection.execute("SELECT name FROM pg_available_extensions"))
+    missing = [extension for extension in wanted if extension not in known]
+    if not missing:
+        return
+    near = sorted({close for name in missing for close in get_close_matches(name, known)})
+    meant = f" Did you mean {names(near)}?" if near else ""
+    raise Failed(
+        f"This PostgreSQL has no extension {names(missing)}.{meant} It has {names(known)}; "
+        f"name others in the param `extensions`, or none."
+    )
+
+
+def add_extension(inside: "psycopg.Connection[Any]", extension: str) -> None:
+    """One that is there may refuse all the same: it wants a setting of the server, or another extension first."""
+    try:
+        inside.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(extension)))
+    except psycopg.Error as error:
+        if inside.closed:
+            raise
+        raise Failed(
+            f"The extension `{extension}` cannot be created on this PostgreSQL: {str(error).strip()} "
+            f"Take it out of the param `extensions`, or name what it needs before it."
+        ) from None
+
+
+def names(listed: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in listed)
 
 
 def check_version(given: Object, server: Server) -> None:

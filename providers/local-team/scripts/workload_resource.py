@@ -180,7 +180,10 @@ def volume_mounts(name: str, container: Object) -> list[Object]:
         volume = mapping(entry, f"{name}.volumes.{inside}")
         source = str(volume.get("source", ""))
         if not source.startswith("/"):
-            raise Failed(f"Volume `{inside}`: `{source}` is no folder. Write `${{resources.<name>.source}}`.")
+            raise Failed(
+                f"Volume `{inside}`: `{source}` is no folder. "
+                f"Write `${{resources.<name>}}` for a resource of type `volume`, or an absolute path."
+            )
         if volume.get("path"):
             source = f"{source}/{below(str(volume['path']), f'{name}.volumes')}"
         mounts.append(mount(source, inside, read_only=volume.get("readOnly") is True))
