@@ -1,6 +1,6 @@
 """The graph of what exists and why, and its forms for people and tools."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +26,25 @@ class EdgeKind(StrEnum):
     """workflow → resource: the newest run of one of its operations"""
     EXECUTES = "executes"
     """provider → workflow"""
+
+
+NodeRef = tuple[NodeKind, str]
+"""A node by what it stands for: its kind, and the id within that kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What is to hold from now on: nodes with their names, and edges (source, kind, target) between them.
+
+    Of the edges of a kind that leave a node in `all_from`, or reach one in `all_to`, only those drawn hold on. The
+    `new` nodes stand for what did not exist before.
+    """
+
+    nodes: Mapping[NodeRef, str]
+    edges: Collection[tuple[NodeRef, EdgeKind, NodeRef]]
+    new: Collection[NodeRef] = ()
+    all_from: Collection[tuple[NodeRef, EdgeKind]] = ()
+    all_to: Collection[tuple[NodeRef, EdgeKind]] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

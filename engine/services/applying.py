@@ -5,14 +5,15 @@ from dataclasses import dataclass, field, replace
 
 from engine.domain.application import Application
 from engine.domain.event import Event
-from engine.domain.graph import EdgeKind, NodeKind
+from engine.domain.graph import Drawing, EdgeKind, NodeKind, NodeRef
 from engine.domain.plan import Action, Plan, PlanItem
 from engine.domain.planner import Current
 from engine.domain.provider import Operation
 from engine.domain.resource import AWAITS_TURN, PROVISIONED, UNMADE, Resource, ResourceKey, ResourceState
 from engine.domain.values import Actor, ExecutionId, Json, JsonObject, ResourceId
-from engine.store import dependencies, events, executions, graph, resources
+from engine.store import dependencies, events, executions, resources
 from engine.store.database import Transaction
+from engine.store.drawing import draw
 from engine.store.readiness import start_ready, state_event
 from engine.store.settling import forget, reconsider, unblock
 
@@ -198,59 +199,40 @@ def _tell(
 
 def _draw(tx: Transaction, applied: _Applied, application: Application, spec_version: int | None) -> None:
     """Application → spec → resources → providers, and what depends on what. What is kept stays with the application."""
-    app_node = (NodeKind.APPLICATION, str(application.id))
-    if spec_version is None:
-        _draw_addition(tx, applied, application)
-        return
-    spec_ref = f"{application.id}/{spec_version}"
+    app: NodeRef = (NodeKind.APPLICATION, str(application.id))
     standing = [(item, applied.now[item.key]) for item in applied.wanted if item.key in applied.now]
-    names = {app_node: application.name, (NodeKind.SPEC, spec_ref): f"{application.name} v{spec_version}"}
+    nodes: dict[NodeRef, str] = {app: application.name}
+    edges: set[tuple[NodeRef, EdgeKind, NodeRef]] = set()
     for item, resource in standing:
-        names[NodeKind.RESOURCE, str(resource.id)] = str(resource.key)
         provider = resource.provider or item.provider
-        names[NodeKind.PROVIDER, provider] = provider
-    ids = graph.put_nodes(tx, names, new={(NodeKind.RESOURCE, str(resource_id)) for resource_id in applied.new})
-    spec_node = ids[NodeKind.SPEC, spec_ref]
-    contained = [(ids[app_node], EdgeKind.CONTAINS, spec_node)]
-    left_over = [applied.now[item.key] for item in applied.left]
-    mine = [resource for resource in left_over if resource.application_id == application.id]
-    left = graph.put_nodes(tx, {(NodeKind.RESOURCE, str(resource.id)): str(resource.key) for resource in mine})
-    contained += [(ids[app_node], EdgeKind.CONTAINS, node) for node in left.values()]
-    graph.end_edges(tx, sources=[ids[app_node]], kinds=[EdgeKind.CONTAINS], keep=contained)
-    nodes = {resource.id: ids[NodeKind.RESOURCE, str(resource.id)] for _, resource in standing}
-    edges = contained
-    edges += [(spec_node, EdgeKind.CONTAINS, nodes[resource.id]) for _, resource in standing]
-    edges += [
-        (nodes[resource.id], EdgeKind.REQUIRES, ids[NodeKind.PROVIDER, resource.provider or item.provider])
-        for item, resource in standing
-    ]
-    depends = {
-        (nodes[resource.id], EdgeKind.DEPENDS_ON, nodes[applied.now[key].id])
+        nodes |= {_node(resource): str(resource.key), (NodeKind.PROVIDER, provider): provider}
+        edges.add((_node(resource), EdgeKind.REQUIRES, (NodeKind.PROVIDER, provider)))
+    new = {_node(resource) for _, resource in standing if resource.id in applied.new}
+    if spec_version is None:  # resources that were asked for one by one hang on the application itself
+        if standing:
+            edges |= {(app, EdgeKind.CONTAINS, _node(resource)) for _, resource in standing}
+            draw(tx, Drawing(nodes, edges, new=new))
+        return
+    spec: NodeRef = (NodeKind.SPEC, f"{application.id}/{spec_version}")
+    nodes[spec] = f"{application.name} v{spec_version}"
+    edges.add((app, EdgeKind.CONTAINS, spec))
+    edges |= {(spec, EdgeKind.CONTAINS, _node(resource)) for _, resource in standing}
+    for resource in (applied.now[item.key] for item in applied.left):
+        if resource.application_id == application.id:
+            nodes[_node(resource)] = str(resource.key)
+            edges.add((app, EdgeKind.CONTAINS, _node(resource)))
+    edges |= {
+        (_node(resource), EdgeKind.DEPENDS_ON, _node(applied.now[key]))
         for item, resource in standing
         for key in item.depends_on
-        if key in applied.now and applied.now[key].id in nodes
+        if key in applied.now and _node(applied.now[key]) in nodes
     }
-    new = {nodes[resource_id] for resource_id in applied.new & nodes.keys()}
-    graph.end_edges(tx, sources=set(nodes.values()) - new, kinds=[EdgeKind.DEPENDS_ON], keep=depends)
-    graph.put_edges(tx, [*edges, *depends], new=new)
+    old = [(_node(resource), EdgeKind.DEPENDS_ON) for _, resource in standing if resource.id not in applied.new]
+    draw(tx, Drawing(nodes, edges, new=new, all_from=[(app, EdgeKind.CONTAINS), *old]))
 
 
-def _draw_addition(tx: Transaction, applied: _Applied, application: Application) -> None:
-    """Resources that were asked for one by one hang on the application itself."""
-    added = [(item, applied.now[item.key]) for item in applied.wanted if item.key in applied.now]
-    if not added:
-        return
-    app_node = (NodeKind.APPLICATION, str(application.id))
-    names = {app_node: application.name}
-    names |= {(NodeKind.RESOURCE, str(resource.id)): str(resource.key) for _, resource in added}
-    names |= {(NodeKind.PROVIDER, resource.provider): resource.provider for _, resource in added}
-    ids = graph.put_nodes(tx, names)
-    edges: list[tuple[int, EdgeKind, int]] = []
-    for _, resource in added:
-        node = ids[NodeKind.RESOURCE, str(resource.id)]
-        edges.append((ids[app_node], EdgeKind.CONTAINS, node))
-        edges.append((node, EdgeKind.REQUIRES, ids[NodeKind.PROVIDER, resource.provider]))
-    graph.put_edges(tx, edges)
+def _node(resource: Resource) -> NodeRef:
+    return NodeKind.RESOURCE, str(resource.id)
 
 
 def _start(

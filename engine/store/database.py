@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from engine.domain.graph import Drawing
 from engine.domain.values import ExecutionId
 from engine.errors import Invalid
 from engine.store.away import InOurWords, Moment
@@ -36,6 +37,8 @@ class Transaction:
     before_commit: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     facts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Rows of the timeline that `before_commit` writes."""
+    drawings: list[Drawing] = field(default_factory=list[Drawing])
+    """What `before_commit` draws into the graph."""
     touched: set[ExecutionId] = field(default_factory=set[ExecutionId])
     """Executions with news that leave no row in the timeline: steps, logs."""
     readied: list[ExecutionId] = field(default_factory=list[ExecutionId])

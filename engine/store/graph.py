@@ -1,38 +1,15 @@
-"""The graph: nodes before edges, each with the time from and to which it held."""
+"""The graph: nodes and edges, each with the time from and to which it held."""
 
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from engine.domain.graph import Edge, EdgeKind, Graph, Node, NodeKind
-from engine.store.bulk import insert_numbered, insert_rows
+from engine.domain.graph import Edge, EdgeKind, Graph, Node, NodeKind, NodeRef
+from engine.store.bulk import insert_rows
 from engine.store.database import Transaction
+from engine.store.drawing import draw_now
 from engine.store.tables import graph_edges, graph_nodes
-
-NodeRef = tuple[NodeKind, str]
-
-
-def put_nodes(tx: Transaction, wanted: Mapping[NodeRef, str], *, new: Collection[NodeRef] = ()) -> dict[NodeRef, int]:
-    """The ids of the nodes (kind, ref) → name that hold now; those missing are made, among them all of `new`."""
-    ids: dict[NodeRef, int] = {}
-    asked = sorted((kind.value, ref) for kind, ref in wanted if (kind, ref) not in new)
-    for start in range(0, len(asked), 500):
-        refs: dict[str, list[str]] = {}
-        for kind, ref in asked[start : start + 500]:
-            refs.setdefault(kind, []).append(ref)
-        named = [sa.and_(graph_nodes.c.kind == kind, graph_nodes.c.ref.in_(some)) for kind, some in refs.items()]
-        query = sa.select(graph_nodes.c.id, graph_nodes.c.kind, graph_nodes.c.ref).where(
-            sa.or_(*named), graph_nodes.c.valid_to.is_(None)
-        )
-        ids |= {(NodeKind(row.kind), row.ref): row.id for row in tx.connection.execute(query)}
-    missing = [node for node in wanted if node not in ids]
-    if missing:
-        rows = [
-            {"kind": kind.value, "ref": ref, "name": wanted[kind, ref], "valid_from": tx.now} for kind, ref in missing
-        ]
-        ids |= dict(zip(missing, insert_numbered(tx, graph_nodes, rows), strict=True))
-    return ids
 
 
 def ensure_nodes(tx: Transaction, wanted: Mapping[NodeRef, str]) -> None:
@@ -44,51 +21,9 @@ def ensure_nodes(tx: Transaction, wanted: Mapping[NodeRef, str]) -> None:
     insert_rows(tx, graph_nodes, rows, anew=True)
 
 
-def put_edges(
-    tx: Transaction, wanted: Iterable[tuple[int, EdgeKind, int]], *, new: Container[int] = frozenset()
-) -> None:
-    """Make the edges (source, kind, target) that do not hold yet. Nodes in `new` have none."""
-    asked = sorted(set(wanted), key=lambda edge: (edge[0], edge[1].value, edge[2]))
-    have: set[tuple[int, str, int]] = set()
-    sources = sorted({edge[0] for edge in asked if edge[0] not in new and edge[2] not in new})
-    for start in range(0, len(sources), 500):
-        query = sa.select(graph_edges.c.source_id, graph_edges.c.kind, graph_edges.c.target_id).where(
-            graph_edges.c.source_id.in_(sources[start : start + 500]), graph_edges.c.valid_to.is_(None)
-        )
-        have |= {(row.source_id, row.kind, row.target_id) for row in tx.connection.execute(query)}
-    rows = [
-        {"kind": kind.value, "source_id": source, "target_id": target, "valid_from": tx.now}
-        for source, kind, target in asked
-        if (source, kind.value, target) not in have
-    ]
-    insert_rows(tx, graph_edges, rows)
-
-
-def end_edges(
-    tx: Transaction,
-    *,
-    sources: Iterable[int] = (),
-    targets: Iterable[int] = (),
-    kinds: Collection[EdgeKind],
-    keep: Collection[tuple[int, EdgeKind, int]] = (),
-) -> None:
-    """End the edges of these kinds that leave `sources` or reach `targets`, except those in `keep`."""
-    names = [kind.value for kind in kinds]
-    kept = {(source, kind.value, target) for source, kind, target in keep}
-    for column, ends in ((graph_edges.c.source_id, sources), (graph_edges.c.target_id, targets)):
-        for chunk in _chunks(ends):
-            holds = sa.and_(column.in_(chunk), graph_edges.c.kind.in_(names), graph_edges.c.valid_to.is_(None))
-            if not kept:
-                tx.connection.execute(sa.update(graph_edges).where(holds).values(valid_to=tx.now))
-                continue
-            found = tx.connection.execute(sa.select(graph_edges).where(holds))
-            over = [row.id for row in found if (row.source_id, row.kind, row.target_id) not in kept]
-            for ids in _chunks(over):
-                tx.connection.execute(sa.update(graph_edges).where(graph_edges.c.id.in_(ids)).values(valid_to=tx.now))
-
-
 def end_nodes(tx: Transaction, nodes: Iterable[NodeRef]) -> None:
     """The nodes, and every edge at them, hold no longer."""
+    draw_now(tx)
     by_kind: dict[NodeKind, list[str]] = {}
     for kind, ref in nodes:
         by_kind.setdefault(kind, []).append(ref)
@@ -97,8 +32,10 @@ def end_nodes(tx: Transaction, nodes: Iterable[NodeRef]) -> None:
             graph_nodes.c.kind == kind.value, graph_nodes.c.ref.in_(sorted(refs)), graph_nodes.c.valid_to.is_(None)
         )
         ids = list(tx.connection.execute(query).scalars())
-        end_edges(tx, sources=ids, kinds=list(EdgeKind))
-        end_edges(tx, targets=ids, kinds=list(EdgeKind))
+        for column in (graph_edges.c.source_id, graph_edges.c.target_id):
+            for chunk in _chunks(ids):
+                holds = sa.and_(column.in_(chunk), graph_edges.c.valid_to.is_(None))
+                tx.connection.execute(sa.update(graph_edges).where(holds).values(valid_to=tx.now))
         tx.connection.execute(sa.update(graph_nodes).where(graph_nodes.c.id.in_(ids)).values(valid_to=tx.now))
 
 

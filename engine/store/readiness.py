@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from engine.domain.event import Event
-from engine.domain.graph import EdgeKind, NodeKind
+from engine.domain.graph import Drawing, EdgeKind, NodeKind, NodeRef
 from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceState, start
 from engine.domain.values import ExecutionId, ResourceId
-from engine.store import dependencies, events, executions, graph, resources
+from engine.store import dependencies, events, executions, resources
 from engine.store.database import Transaction
+from engine.store.drawing import draw
 from engine.store.executions import NewExecution
 
 
@@ -83,12 +84,14 @@ def _draw(tx: Transaction, started: Sequence[Resource], *, begun_before: Collect
     wanted = {(NodeKind.RESOURCE, str(resource.id)): str(resource.key) for resource in started}
     wanted |= {(NodeKind.PROVIDER, resource.provider): resource.provider for resource in started}
     new = {(NodeKind.WORKFLOW, str(r.execution_id)): r.workflow for r in started}
-    ids = graph.put_nodes(tx, wanted | new, new=new)
-    earlier = [ids[NodeKind.RESOURCE, str(resource.id)] for resource in started if resource.id in begun_before]
-    graph.end_edges(tx, targets=earlier, kinds=[EdgeKind.PROVISIONS])
-    edges: list[tuple[int, EdgeKind, int]] = []
+    edges: list[tuple[NodeRef, EdgeKind, NodeRef]] = []
     for resource in started:
-        workflow = ids[NodeKind.WORKFLOW, str(resource.execution_id)]
-        edges.append((workflow, EdgeKind.PROVISIONS, ids[NodeKind.RESOURCE, str(resource.id)]))
-        edges.append((ids[NodeKind.PROVIDER, resource.provider], EdgeKind.EXECUTES, workflow))
-    graph.put_edges(tx, edges, new={ids[node] for node in new})
+        workflow = (NodeKind.WORKFLOW, str(resource.execution_id))
+        edges.append((workflow, EdgeKind.PROVISIONS, (NodeKind.RESOURCE, str(resource.id))))
+        edges.append(((NodeKind.PROVIDER, resource.provider), EdgeKind.EXECUTES, workflow))
+    earlier = [
+        ((NodeKind.RESOURCE, str(resource.id)), EdgeKind.PROVISIONS)
+        for resource in started
+        if resource.id in begun_before
+    ]
+    draw(tx, Drawing(wanted | new, edges, new=new.keys(), all_to=earlier))

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from engine.domain.application import Application
-from engine.domain.graph import EdgeKind, NodeKind
+from engine.domain.graph import Drawing, EdgeKind, NodeKind
 from engine.errors import Unavailable
 from engine.store import applications, claims, graph
 from engine.store.database import Store
-from engine.store.tables import executions, graph_edges, metadata
+from engine.store.drawing import draw, draw_now
+from engine.store.tables import executions, graph_edges, graph_nodes, metadata
 from tests.support.platforms_by_hand import by_hand, reads, spec
 
 
@@ -50,8 +52,7 @@ def test_a_past_moment_shows_the_graph_as_it_was(store: Store) -> None:
     root, thing = (NodeKind.APPLICATION, "1"), (NodeKind.RESOURCE, "7")
     with store.begin() as tx:
         before = tx.now
-        ids = graph.put_nodes(tx, {root: "app", thing: "thing/app.aa"})
-        graph.put_edges(tx, [(ids[root], EdgeKind.CONTAINS, ids[thing])])
+        draw(tx, Drawing({root: "app", thing: "thing/app.aa"}, [(root, EdgeKind.CONTAINS, thing)]))
     with store.begin() as tx:
         held = tx.now
     with store.begin() as tx:
@@ -65,19 +66,61 @@ def test_a_past_moment_shows_the_graph_as_it_was(store: Store) -> None:
 
 def test_a_node_that_ended_and_is_wanted_again_is_another_one(store: Store) -> None:
     thing = (NodeKind.RESOURCE, "7")
+
+    def drawn() -> list[int]:
+        draw(tx, Drawing({thing: "x"}, []))
+        draw_now(tx)
+        return [node.id for node in graph.around(tx, thing).nodes]
+
     with store.begin() as tx:
-        first = graph.put_nodes(tx, {thing: "x"})
-        assert graph.put_nodes(tx, {thing: "x"}) == first
+        first = drawn()
+        assert len(first) == 1
+        assert drawn() == first
         graph.end_nodes(tx, [thing])
-        assert graph.put_nodes(tx, {thing: "x"}) != first
+        assert drawn() != first
 
 
 def test_an_edge_that_holds_is_not_made_twice(store: Store) -> None:
-    with store.begin() as tx:
-        a, b = graph.put_nodes(tx, {(NodeKind.SPEC, "1"): "a", (NodeKind.RESOURCE, "1"): "b"}).values()
-        for _ in range(3):
-            graph.put_edges(tx, [(a, EdgeKind.CONTAINS, b), (a, EdgeKind.CONTAINS, b)])
+    a, b = (NodeKind.SPEC, "1"), (NodeKind.RESOURCE, "1")
+    drawing = Drawing({a: "a", b: "b"}, [(a, EdgeKind.CONTAINS, b)] * 2)
+    for _ in range(2):
+        with store.begin() as tx:
+            draw(tx, drawing)
+            draw(tx, drawing)
+            draw_now(tx)
+            draw(tx, drawing)
+    with store.read() as tx:
         assert tx.connection.execute(sa.select(sa.func.count()).select_from(graph_edges)).scalar_one() == 1
+        assert tx.connection.execute(sa.select(sa.func.count()).select_from(graph_nodes)).scalar_one() == 2
+
+
+def test_of_the_edges_at_a_node_only_those_drawn_hold_on_where_all_are_drawn(store: Store) -> None:
+    app, one, two = (NodeKind.APPLICATION, "1"), (NodeKind.RESOURCE, "1"), (NodeKind.RESOURCE, "2")
+    run, again = (NodeKind.WORKFLOW, "1"), (NodeKind.WORKFLOW, "2")
+    names = {node: "-".join(node) for node in (app, one, two, run)}
+    held = [(app, EdgeKind.CONTAINS, one), (app, EdgeKind.CONTAINS, two), (run, EdgeKind.PROVISIONS, one)]
+    with store.begin() as tx:
+        draw(tx, Drawing(names, [*held, (one, EdgeKind.DEPENDS_ON, two)]))
+    with store.begin() as tx:
+        draw(tx, Drawing({app: "app", two: "two"}, [held[1]], all_from=[(app, EdgeKind.CONTAINS)]))
+        later = Drawing({again: "again", one: "one"}, [(again, EdgeKind.PROVISIONS, one)], new=[again])
+        draw(tx, replace(later, all_to=[(one, EdgeKind.PROVISIONS)]))
+    with store.read() as tx:
+        seen = graph.around(tx, app)
+        assert [node.name for node in seen.nodes] == ["application-1", "resource-2"]
+        assert len(seen.edges) == 1, "the one that held, not another one"
+        around = graph.around(tx, one)
+        assert sorted(node.name for node in around.nodes) == ["again", "resource-1", "resource-2"]
+        assert {edge.kind for edge in around.edges} == {EdgeKind.PROVISIONS, EdgeKind.DEPENDS_ON}
+
+
+def test_what_is_drawn_and_ends_in_one_transaction_has_ended(store: Store) -> None:
+    app, thing = (NodeKind.APPLICATION, "1"), (NodeKind.RESOURCE, "1")
+    with store.begin() as tx:
+        draw(tx, Drawing({app: "app", thing: "thing"}, [(app, EdgeKind.CONTAINS, thing)]))
+        graph.end_nodes(tx, [thing])
+    with store.read() as tx:
+        assert [node.name for node in graph.around(tx, app).nodes] == ["app"]
 
 
 def counts(store: Store) -> dict[str, int]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from engine.domain.event import Event, Position, Wanted
 from engine.domain.execution import ExecutionState, StepState, WaitKind
-from engine.domain.graph import NodeKind
+from engine.domain.graph import Drawing, EdgeKind, NodeKind
 from engine.domain.provider import Operation
 from engine.domain.resource import IN_PROGRESS, PROVISIONED, ResourceKey, ResourceState
 from engine.domain.runs import Execution
@@ -32,6 +32,7 @@ from engine.store import (
 )
 from engine.store.apply import apply_records
 from engine.store.database import Store, Transaction
+from engine.store.drawing import draw, draw_now
 from engine.store.executions import NewExecution
 from engine.store.records import ExecutionEnded, Record, StepFinished, StepStarted
 from engine.store.settling import WorkflowChoice
@@ -173,6 +174,16 @@ def _end(tx: Transaction) -> None:
 NEW = NewExecution("p", "d", "w", "app-1", "user:me", application_id=ApplicationId(1))
 KEY = ResourceKey("default", "thing", "default", "app.1903")
 APP = (NodeKind.APPLICATION, "1")
+
+
+def _draw(tx: Transaction) -> None:
+    spec, resource = (NodeKind.SPEC, "1/9"), (NodeKind.RESOURCE, "3")
+    edges = [(APP, EdgeKind.CONTAINS, spec), (spec, EdgeKind.CONTAINS, resource)]
+    alone = {"all_from": [(APP, EdgeKind.CONTAINS)], "all_to": [(resource, EdgeKind.PROVISIONS)]}
+    draw(tx, Drawing({APP: "app", spec: "v9", resource: "thing"}, edges, **alone))
+    draw_now(tx)
+
+
 BY_ENGINE: Mapping[str, Callable[[Transaction], object]] = {
     "claims.claim": lambda tx: claims.claim(tx, worker="w", limit=8, cap=3, lease=9, busy=[ExecutionId(1)]),
     "claims.claim with a limit over all": lambda tx: claims.claim(tx, worker="w", limit=8, cap=3, lease=9, most=9),
@@ -227,8 +238,8 @@ BY_ALL: Mapping[str, Callable[[Transaction], object]] = {
     "applications.newest_spec": lambda tx: applications.newest_spec(tx, ApplicationId(1990)),
     "graph.around": lambda tx: graph.around(tx, (NodeKind.RESOURCE, "3")),
     "graph.around a while ago": lambda tx: graph.around(tx, APP, at=tx.now - timedelta(hours=30)),
-    "graph.put_nodes": lambda tx: graph.put_nodes(tx, {(NodeKind.WORKFLOW, "x"): "w"}),
-    "graph.end_edges": lambda tx: graph.end_edges(tx, targets=[3], kinds=[]),
+    "drawing.draw_now": _draw,
+    "graph.end_nodes": lambda tx: graph.end_nodes(tx, [(NodeKind.RESOURCE, "3")]),
     "bundles.active": bundles.active,
     "resources.listed": lambda tx: resources.listed(tx, limit=50),
     "resources.listed of an application": lambda tx: resources.listed(tx, application="app-1990", limit=50),

@@ -32,7 +32,8 @@ def recording(store: Store) -> Generator[list[Sent]]:
         text, values, context, many = told[2:6]
         if re.match(r"\s*(SELECT|WITH|UPDATE|DELETE|INSERT)", text):
             anew = context.compiled is not None and context.cache_hit is CacheStats.NO_CACHE_KEY
-            sent.append(Sent(text, values[0] if many else values, anew))
+            whole = not many or not isinstance(values[0], (tuple, dict))  # many rows may be one statement
+            sent.append(Sent(text, values if whole else values[0], anew))
 
     event.listen(store.engine, "before_cursor_execute", noted)
     try:
