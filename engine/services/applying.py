@@ -1,6 +1,6 @@
 """Write a plan: resources with their operations, references, dependencies, graph, events; then start what is ready."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.domain.application import Application
@@ -60,10 +60,10 @@ def apply_plan(
     _insert_new(tx, applied, application)
     resources.save(tx, [resource for key, resource in now.items() if key in before and resource != before[key]])
     _refer(tx, applied, application)
-    _connect(tx, applied, application)
+    free = _connect(tx, applied, application)
     _tell(tx, applied, before, actor)
     _draw(tx, applied, application, spec_version)
-    return _start(tx, applied, before, actor)
+    return _start(tx, applied, before, free, actor)
 
 
 def _insert_new(tx: Transaction, applied: _Applied, application: Application) -> None:
@@ -149,8 +149,11 @@ def _refer(tx: Transaction, applied: _Applied, application: Application) -> None
     resources.set_references(tx, application.id, names, drop=drop, new=applied.new)
 
 
-def _connect(tx: Transaction, applied: _Applied, application: Application) -> None:
-    """Who waits for whom. What the spec drops stays until those that were made with it have been updated."""
+def _connect(tx: Transaction, applied: _Applied, application: Application) -> set[ResourceId]:
+    """Who waits for whom; returns new ones that wait for nobody.
+
+    What the spec drops stays until those that were made with it have been updated.
+    """
     gone = {resource.id for resource in applied.now.values() if resource.state is ResourceState.TERMINATED}
     under_way = [resource.execution_id for resource in applied.now.values() if resource.in_progress]
     running = executions.generations(tx, [run for run in under_way if run is not None])
@@ -172,6 +175,7 @@ def _connect(tx: Transaction, applied: _Applied, application: Application) -> No
     forgotten = [applied.now[item.key] for item in applied.released if item.action is Action.RETAIN]
     dependencies.drop_from(tx, [resource.id for resource in forgotten])
     forget(tx, forgotten)
+    return {rid for rid, targets in edges.items() if rid in applied.new and not any(unmet for _, unmet in targets)}
 
 
 def _has_a_run_to_come(resource: Resource, running: Mapping[ExecutionId, int]) -> bool:
@@ -236,7 +240,11 @@ def _node(resource: Resource) -> NodeRef:
 
 
 def _start(
-    tx: Transaction, applied: _Applied, before: Mapping[ResourceKey, Resource], actor: Actor
+    tx: Transaction,
+    applied: _Applied,
+    before: Mapping[ResourceKey, Resource],
+    free: Collection[ResourceId],
+    actor: Actor,
 ) -> list[ExecutionId]:
     locked = {resource.id: resource for resource in applied.now.values()}
     touched = [resource for resource in applied.now.values() if resource.pending is not None]
@@ -245,7 +253,7 @@ def _start(
     }
     unblock(tx, locked, retried, actor=str(actor))
     reconsider(tx, locked, [resource.id for resource in touched], actor=str(actor))
-    return start_ready(tx, locked, [resource.id for resource in touched], actor=str(actor))
+    return start_ready(tx, locked, [resource.id for resource in touched], actor=str(actor), free=free)
 
 
 def application_event(application: Application, kind: str, actor: Actor, **data: Json) -> Event:

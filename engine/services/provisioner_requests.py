@@ -44,13 +44,13 @@ class Asked:
 
 def ask_for_resource(tx: Transaction, platform: Platform, actor: Actor, wanted: ResourceWanted) -> Asked:
     """Create the resource, or update it when its params differ. Raises Invalid or Conflict."""
-    application = applications.ensure(tx, wanted.application, wanted.environment, actor=str(actor))
+    application, new = applications.ensure(tx, wanted.application, wanted.environment, actor=str(actor))
     spec = _as_spec(wanted)
     current = current_state(
         tx,
         platform,
         application=application.name,
-        application_id=application.id,
+        application_id=None if new else application.id,
         environment=wanted.environment,
         spec=spec,
         locked=True,

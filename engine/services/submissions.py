@@ -138,11 +138,12 @@ def _on_record(tx: Transaction, application_id: ApplicationId, wish: _Wish) -> b
 
 
 def _applied(tx: Transaction, platform: Platform, actor: Actor, wish: _Wish) -> Submission:
-    application = applications.ensure(tx, wish.spec.application, wish.environment, actor=str(actor))
-    plan, current = _planned(tx, platform, wish, application.id, locked=True)
+    application, new = applications.ensure(tx, wish.spec.application, wish.environment, actor=str(actor))
+    plan, current = _planned(tx, platform, wish, None if new else application.id, locked=True)
     check_plan(plan, plan_hash=wish.plan_hash, confirm=wish.confirm, deleting=False)
     digest = hashlib.sha256(wish.source.encode()).hexdigest()
-    version = applications.add_spec(tx, application.id, wish.source, digest=digest, actor=str(actor)).version
+    spec = applications.add_spec(tx, application.id, wish.source, digest=digest, actor=str(actor), first=new)
+    version = spec.version
     ids = apply_plan(tx, application, plan, current, actor=actor, spec_version=version)
     told: dict[str, str | int] = {"version": version, "plan": plan.hash, "summary": plan.summary}
     expires_at = None if wish.spec.ttl is None else tx.now + timedelta(seconds=wish.spec.ttl)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -14,6 +14,7 @@ from engine.store.among import among, given_as
 from engine.store.database import Transaction
 from engine.store.likeness import ESCAPE, escaped
 from engine.store.tables import applications, resource_references, specs
+from engine.store.types import UtcDateTime, database_now
 from engine.store.upsert import insert
 
 _SOURCE = "specs.source"
@@ -52,14 +53,27 @@ def set_expiry(tx: Transaction, application_id: ApplicationId, expires_at: datet
     )
 
 
-def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Application:
+class Ensured(NamedTuple):
+    """`new`: it was made just now, so that nothing of it is on record. SQLite does not tell, and says False."""
+
+    application: Application
+    new: bool
+
+
+def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Ensured:
     """The application, locked, alive again if deleted, made if new. Two callers at once get the same row."""
-    new = insert(tx, applications).values(
-        name=name, environment=environment, created_by=actor, created_at=tx.now, updated_at=tx.now
+    now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
+    wanted = insert(tx, applications).values(
+        name=name, environment=environment, created_by=actor, created_at=now, updated_at=now
     )
-    alive = {"updated_at": new.excluded.updated_at, "deleted_at": None}
-    made = new.on_conflict_do_update(index_elements=["name", "environment"], set_=alive).returning(*_COLUMNS)
-    return _application(tx.connection.execute(made).one())
+    alive = {"updated_at": wanted.excluded.updated_at, "deleted_at": None}
+    inserted: sa.ColumnElement[Any] = sa.literal_column(
+        "xmax = 0" if tx.postgresql else "0"
+    )  # a row that was updated has been locked before
+    made = wanted.on_conflict_do_update(index_elements=["name", "environment"], set_=alive)
+    row = tx.connection.execute(made.returning(*_COLUMNS, inserted.label("inserted"), now.label("now"))).one()
+    tx.knows(row.now)
+    return Ensured(_application(row[: len(_COLUMNS)]), bool(row.inserted))
 
 
 def mark_deleted(tx: Transaction, application_id: ApplicationId) -> None:
@@ -142,10 +156,10 @@ def environments(tx: Transaction) -> list[tuple[str, int]]:
 
 
 def add_spec(
-    tx: Transaction, application_id: ApplicationId, source: str, *, digest: str, actor: str
+    tx: Transaction, application_id: ApplicationId, source: str, *, digest: str, actor: str, first: bool = False
 ) -> SubmittedVersion:
-    """A new version; the same document as the newest version is that version again."""
-    newest = newest_spec(tx, application_id)
+    """A new version, known to be the `first` or not; the same document as the newest version is that version again."""
+    newest = None if first else newest_spec(tx, application_id)
     if newest is not None and newest.digest == digest:
         return newest
     version = newest.version + 1 if newest else 1

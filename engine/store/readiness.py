@@ -21,17 +21,20 @@ def start_ready(
     *,
     actor: str,
     retry_failed: Collection[ResourceId] = (),
+    free: Collection[ResourceId] = (),
 ) -> list[ExecutionId]:
     """Start the candidates that are ready; `locked` holds them, locked, and is brought up to date.
 
-    A failed resource starts only when it is in `retry_failed` or awaits its turn.
+    A failed resource starts only when it is in `retry_failed` or awaits its turn. Those in `free` are known to wait for
+    no other.
     """
     possible = [
         locked[resource_id]
         for resource_id in sorted(set(candidates))
         if _may_start(locked[resource_id], retry=resource_id in retry_failed)
     ]
-    waiting = dependencies.waiting_for_others(tx, [r.id for r in possible if r.pending is not Operation.DELETE])
+    asked = [r.id for r in possible if r.pending is not Operation.DELETE and r.id not in free]
+    waiting = dependencies.waiting_for_others(tx, asked)
     needed = dependencies.needed_by_others(tx, [r.id for r in possible if r.pending is Operation.DELETE])
     ready = [resource for resource in possible if resource.id not in waiting and resource.id not in needed]
     if not ready:

@@ -52,12 +52,15 @@ class Sent:
     def _send(self, connection: object, _cursor: object, statement: str, *_more: object) -> None:
         self._by_connection.setdefault(id(connection), []).append(" ".join(statement.split()))
 
+    def with_one(self, beginning: str) -> list[list[str]]:
+        """The transactions with such a statement."""
+        return [sent for sent in self._transactions if any(one.startswith(beginning) for one in sent)]
+
     def claims_with(self, beginning: str) -> list[bool]:
         """Of each transaction with such a statement, whether it has claimed something."""
         return [
             any(one.startswith("UPDATE executions SET state=") and "fence" in one for one in statements)
-            for statements in self._transactions
-            if any(one.startswith(beginning) for one in statements)
+            for statements in self.with_one(beginning)
         ]
 
 
@@ -101,6 +104,18 @@ def test_so_are_a_submission_and_the_claim_of_what_it_starts(store: Store, provi
             lambda: sent.claims_with("INSERT INTO resources"),
         )
         assert sent.claims_with("INSERT INTO executions")[-1], "an end and what it makes possible, too"
+
+
+def test_a_first_submission_asks_the_database_little(store: Store, provider: Path, tmp_path: Path) -> None:
+    with running_platform(store, tmp_path, [provider], sweep_seconds=60.0) as house:
+        sent = Sent(store)
+        names = (f"shop-{number}" for number in count())
+        _soon(
+            lambda: house.submit(SPEC.replace("shop", next(names))) and house.settled(),
+            lambda: sent.claims_with("INSERT INTO resources"),
+        )
+    statements = set(sent.with_one("INSERT INTO resources")[-1])
+    assert len(statements) <= 19, "\n".join(statements)  # with the claim, and what the graph and the timeline say
 
 
 def test_so_are_a_retry_and_its_claim(store: Store, provider: Path, tmp_path: Path) -> None:

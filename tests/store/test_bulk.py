@@ -31,7 +31,7 @@ def test_every_kind_of_value_comes_back_as_it_was(store: Store) -> None:
     at = datetime(2026, 2, 28, 23, 59, 59, 123456, tzinfo=UTC)
     odd = 'quote " backslash \\ percent %s {brace} newline \n umlaut ü pile 💩'
     with store.begin() as tx:
-        owner = applications.ensure(tx, "app", "default", actor="user:me").id
+        owner = applications.ensure(tx, "app", "default", actor="user:me").application.id
     row: dict[str, object] = {
         "environment": odd, "type": "t", "resource_class": "c", "identity": "i", "created_at": at, "updated_at": at,
         "application_id": owner, "name": odd, "params_sealed": bytes(range(256)), "state": "active", "pending": None,

@@ -63,7 +63,7 @@ def test_times_are_told_in_utc_whatever_zone_the_database_is_set_to(database_url
     zone = "?options=-c%20TimeZone%3DAsia/Tokyo" if database_url.startswith("postgresql") else ""
     store = open_store(database_url + zone)
     with store.begin() as tx:
-        made = applications.ensure(tx, "shop", "default", actor="user:me").created_at
+        made = applications.ensure(tx, "shop", "default", actor="user:me").application.created_at
         assert made is not None
         assert made.utcoffset() == tx.now.utcoffset() == timedelta(0)
         assert abs(made - datetime.now(UTC)) < timedelta(minutes=5)

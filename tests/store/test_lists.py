@@ -19,7 +19,7 @@ SECRET = Outputs({"token": "s3cret"}, frozenset({"token"}))
 def queue(
     tx: Transaction, workflow: str = "w", *, application: str = "", environment: str = "default", check: bool = False
 ) -> ExecutionId:
-    its = applications.ensure(tx, application, environment, actor="user:me").id if application else None
+    its = applications.ensure(tx, application, environment, actor="user:me").application.id if application else None
     new = NewExecution(
         provider="p",
         digest="d",

@@ -27,7 +27,7 @@ def test_two_who_make_an_application_at_once_get_the_same(store: Store) -> None:
     def work() -> None:
         barrier.wait(10)
         with store.begin() as tx:
-            found.append(applications.ensure(tx, "app", "default", actor="user:me"))
+            found.append(applications.ensure(tx, "app", "default", actor="user:me").application)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -38,9 +38,20 @@ def test_two_who_make_an_application_at_once_get_the_same(store: Store) -> None:
     assert len({application.id for application in found}) == 1
 
 
+def test_an_application_is_new_to_nobody_but_who_made_it(store: Store) -> None:
+    def new() -> bool:
+        with store.begin() as tx:
+            made = applications.ensure(tx, "app", "default", actor="user:me")
+        with store.begin() as tx:
+            applications.mark_deleted(tx, made.application.id)
+        return made.new
+
+    assert [new() for _ in range(3)] == [store.engine.dialect.name == "postgresql", False, False]
+
+
 def test_the_same_document_again_is_the_same_version(store: Store) -> None:
     with store.begin() as tx:
-        application = applications.ensure(tx, "app", "default", actor="user:me")
+        application = applications.ensure(tx, "app", "default", actor="user:me").application
         made = [
             applications.add_spec(tx, application.id, text, digest=text, actor="user:me").version
             for text in ("a", "a", "b", "b", "a")

@@ -179,8 +179,9 @@ APP = (NodeKind.APPLICATION, "1")
 def _draw(tx: Transaction) -> None:
     spec, resource = (NodeKind.SPEC, "1/9"), (NodeKind.RESOURCE, "3")
     edges = [(APP, EdgeKind.CONTAINS, spec), (spec, EdgeKind.CONTAINS, resource)]
-    alone = {"all_from": [(APP, EdgeKind.CONTAINS)], "all_to": [(resource, EdgeKind.PROVISIONS)]}
-    draw(tx, Drawing({APP: "app", spec: "v9", resource: "thing"}, edges, **alone))
+    nodes = {APP: "app", spec: "v9", resource: "thing"}
+    all_from, all_to = [(APP, EdgeKind.CONTAINS)], [(resource, EdgeKind.PROVISIONS)]
+    draw(tx, Drawing(nodes, edges, all_from=all_from, all_to=all_to))
     draw_now(tx)
 
 
