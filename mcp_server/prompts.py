@@ -107,9 +107,10 @@ class Prompts:
             number = int(execution_id) if execution_id.isdecimal() and len(execution_id) < 19 else 0
             view = executions.get(platform, ExecutionId(stored_id("execution_id", number)))
             return rendered(result(status_of(self.house, view), is_error=False).structured_content or {})
-        broken = resources.listed(
+        failed = resources.listed(
             platform, application=application or None, state=ResourceState.FAILED.value, limit=10
         ).items
+        broken = [found for found in failed if not found.awaits_turn]
         runs = executions.listed(
             platform, application=application or None, state=ExecutionState.FAILED.value, limit=10
         ).items

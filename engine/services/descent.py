@@ -34,7 +34,7 @@ def is_broken(execution: Execution) -> bool:
 def ails(resource: Resource) -> bool:
     """Whether there is something to explain about it."""
     broken = resource.state in {ResourceState.FAILED, ResourceState.BLOCKED, ResourceState.DEGRADED}
-    return broken or resource.blocked_by is not None
+    return (broken and not resource.awaits_turn) or resource.blocked_by is not None
 
 
 @dataclass

@@ -40,7 +40,7 @@ def of_execution(platform: Platform, execution_id: ExecutionId) -> Diagnosis | N
 
 
 def of_resource(platform: Platform, resource_id: ResourceId) -> Diagnosis | None:
-    """None when it is neither failed, blocked nor degraded. Raises NotFound."""
+    """None when it is neither failed for good, blocked nor degraded. Raises NotFound."""
     with platform.store.read() as tx:
         found = resources.get(tx, resource_id)
         if found is None:

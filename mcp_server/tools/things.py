@@ -164,7 +164,7 @@ def _brief(other: Resource) -> str:
 
 def failures(found: Collection[Resource]) -> list[Json]:
     """Where to look first: calls for the first failed resources."""
-    broken = [item for item in found if item.state is ResourceState.FAILED][:3]
+    broken = [item for item in found if item.state is ResourceState.FAILED and not item.awaits_turn][:3]
     return [call("get_resource_details", resource_id=item.id) for item in broken]
 
 
