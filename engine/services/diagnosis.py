@@ -146,7 +146,7 @@ def _standing(descent: Descent) -> Standing:
             repeats.append(above)
         again = link is not Link.BLOCKED
     asked = chain[0] if Link.CHILD in links or Link.WAITS in links else node
-    return Standing(node, asked, superseded(descent.resource, descent.execution), tuple(repeats))
+    return Standing(node, asked, superseded(descent.resource, descent.execution), tuple(repeats), descent.mended)
 
 
 def _also(records: _Records) -> Iterator[Also]:

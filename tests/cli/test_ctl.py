@@ -80,6 +80,15 @@ def test_why_something_failed_is_told_with_commands_that_can_be_pasted(served: S
     assert served.ctl("resource", "explain", "db", "--app", "puzzling").out == "Nothing has failed.\n"
 
 
+def test_a_retry_that_cannot_help_runs_with_a_warning(served: Served) -> None:
+    late = '  late: {type: thing, params: {note: "${resources.db.host.deep}"}}\n'
+    assert served.submit("hopeless", more=late).code == 1
+    again = served.ctl("resource", "retry", "late", "--app", "hopeless", "-o", "json")
+    assert again.code == 0, again.err
+    assert "Warning: Nothing has changed here since it failed, and a retry alone is pointless" in again.err
+    assert again.json["warning"] in again.err
+
+
 def test_what_is_asked_for_anew_is_said_to_start_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     item: JsonObject = {"id": 7, "resource": "thing/shop.db", "state": "failed", "reason": "awaits_turn"}
     print_resources([item])
