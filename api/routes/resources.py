@@ -53,7 +53,7 @@ def explain_resource(platform: PlatformOf, resource_id: Number) -> JsonObject:
 def retry_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number) -> JsonObject:
     """Repeat the operation that failed; the finished steps of its execution are kept.
 
-    `warning` says so where nothing has changed and a retry alone is pointless.
+    `warning` says so where what is asked for is the same and a retry alone is pointless.
     """
     started, warning = doubts.retry_resource(platform, actor, ResourceId(resource_id))
     with done(f"Execution {started} is started"):

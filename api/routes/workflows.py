@@ -127,7 +127,7 @@ def explain_workflow_execution(platform: PlatformOf, execution_id: Number) -> Js
 def retry_workflow_execution(platform: PlatformOf, actor: ActorOf, execution_id: Number) -> JsonObject:
     """A new attempt that keeps the finished steps; the id is another one when something newer is wanted.
 
-    `warning` says so where nothing has changed and a retry alone is pointless.
+    `warning` says so where what is asked for is the same and a retry alone is pointless.
     """
     started, warning = doubts.retry_execution(platform, actor, ExecutionId(execution_id))
     return {"execution_id": started, "execution": _shown(platform, started, "started again"), "warning": warning}

@@ -7,6 +7,8 @@ from engine.domain.values import Actor, ExecutionId, ResourceId
 from engine.services import diagnosis, executions, resources
 from engine.services.platform import Platform
 
+_SAME = "What is asked for has not changed since it failed, and so the diagnosis says that a retry alone is pointless:"
+
 
 class Retried(NamedTuple):
     execution_id: ExecutionId
@@ -31,6 +33,4 @@ def _warned(why: Diagnosis | None, started: ExecutionId) -> Retried:
     same = why is not None and why.chain[0].execution_id == started
     if why is None or not same or why.retry.safety is not RetrySafety.POINTLESS:
         return Retried(started, "")
-    return Retried(
-        started, f"Nothing has changed here since it failed, and a retry alone is pointless: {why.retry.why}"
-    )
+    return Retried(started, f"{_SAME} {why.retry.why}")

@@ -85,7 +85,7 @@ def test_a_retry_that_cannot_help_runs_with_a_warning(served: Served) -> None:
     assert served.submit("hopeless", more=late).code == 1
     again = served.ctl("resource", "retry", "late", "--app", "hopeless", "-o", "json")
     assert again.code == 0, again.err
-    assert "Warning: Nothing has changed here since it failed, and a retry alone is pointless" in again.err
+    assert "Warning: What is asked for has not changed since it failed" in again.err
     assert again.json["warning"] in again.err
 
 
