@@ -232,6 +232,18 @@ class Started(Model):
     execution: Execution | None
 
 
+class Retried(Started):
+    """`warning` is empty where nothing speaks against the retry."""
+
+    warning: str
+
+
+class Repeated(Execution):
+    """`warning` is empty where nothing speaks against the retry."""
+
+    warning: str
+
+
 class Parameter(Model):
     name: str
     type: str

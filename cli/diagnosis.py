@@ -1,6 +1,6 @@
 """A diagnosis in words for a terminal, with the commands that come next ready to paste."""
 
-from cli.session import Session, say
+from cli.session import Session, note, say
 from cli.text import as_object, as_objects, as_text, clean, shown
 from engine.domain.diagnosis import Do
 from engine.domain.values import JsonObject
@@ -45,6 +45,12 @@ def print_diagnosis(session: Session, found: JsonObject) -> None:
         say(f"  {shown(move.get('why'))}")
         if command:
             say(f"    {command}")
+
+
+def note_warning(done: JsonObject) -> None:
+    """What speaks against a retry that has started all the same."""
+    if warning := as_text(done.get("warning")):
+        note(f"Warning: {warning}")
 
 
 def _of(found: JsonObject, name: str) -> list[JsonObject]:

@@ -27,6 +27,8 @@ class Problem:
     column: int = 0
     severity: Severity = Severity.ERROR
     file: str = ""
+    about: str = ""
+    """The resource type whose declaration says what is right."""
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line or "", self.column or "") if part)
@@ -135,5 +137,9 @@ def counted(problems: Sized) -> str:
     return f"{len(problems)} problem{'s' * (len(problems) != 1)}"
 
 
-def quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+def quoted(names: Iterable[str], *, most: int | None = None) -> str:
+    """The names as a list in a sentence; of more than `most` the first, and how many more there are."""
+    every = list(names)
+    shown = ", ".join(f"`{name}`" for name in every[:most])
+    left = len(every) - len(every[:most])
+    return f"{shown} and {left} more" if left else shown

@@ -9,7 +9,7 @@ from engine.domain.values import Json, JsonObject
 from engine.errors import InnominatusError, Invalid, Problem, Severity
 from mcp_server.answers import call, result
 
-_MOST_PROBLEMS = 20
+_MOST_PROBLEMS, _MOST_PROVIDERS = 20, 3
 _LONGEST = 600
 
 FAMILY_HINTS: Mapping[str, str] = {
@@ -22,6 +22,12 @@ FAMILY_HINTS: Mapping[str, str] = {
 }
 """For errors that carry no hint of their own; a test checks that no family is missing."""
 
+_CORRECTED: Mapping[str, str] = {
+    "submit_spec": "submit_spec(spec_yaml=<corrected>, dry_run=true)",
+    "execute_workflow": "execute_workflow(<same arguments>, inputs=<corrected>)",
+}
+"""How what a spec or inputs ask for is asked for again, by tool."""
+
 _NEXT: Mapping[str, str] = {
     "provider_not_found": "list_providers()",
     "golden_path_not_found": "list_golden_paths()",
@@ -33,7 +39,7 @@ _NEXT: Mapping[str, str] = {
     "resource_type_not_found": "list_providers()",
     "application_not_found": "list_specs()",
     "unknown_resource_type": "list_providers()",
-    "invalid_spec": "submit_spec(spec_yaml=<corrected>, dry_run=true)",
+    "invalid_spec": _CORRECTED["submit_spec"],
     "plan_hash_required": "{tool}(<same arguments>, dry_run=true)",
     "stale_plan": "{tool}(<same arguments without plan_hash>, dry_run=true)",
     "invalid_position": "{tool}(<same arguments without cursor>)",
@@ -86,9 +92,11 @@ def failed(error: InnominatusError, *, tool: str = "submit_spec", given: Mapping
 
 
 def _next(error: InnominatusError, tool: str, given: Mapping[str, object]) -> Iterator[str]:
-    elsewhere = error.details.get("environments")
+    elsewhere, declaring = error.details.get("environments"), error.details.get("providers")
     if isinstance(elsewhere, list) and elsewhere:
         yield f"{tool}(<same arguments>, environment={json.dumps(elsewhere[0])})"
+    elif isinstance(declaring, list) and declaring:
+        yield from _corrected(error, tool, [str(name) for name in declaring])  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # details are for machines, untyped
     elif error.code in _NEXT:
         yield _NEXT[error.code].format(tool=tool)
     elif error.code in _LOOK:
@@ -102,6 +110,15 @@ def _next(error: InnominatusError, tool: str, given: Mapping[str, object]) -> It
         # Once a name is corrected its value is there: only what has no remedy of its own has to be looked up.
         lost = [found.path for found in error.problems if found.path in _FOUND_BY and not found.fix]
         yield from dict.fromkeys(_FOUND_BY[path] for path in lost)
+
+
+def _corrected(error: InnominatusError, tool: str, providers: list[str]) -> Iterator[str]:
+    """The same once more, then where it stands what is right."""
+    if tool in _CORRECTED:
+        yield _CORRECTED[tool]
+    yield from (call("get_provider_details", provider_name=name) for name in providers[:_MOST_PROVIDERS])
+    if isinstance(error, Invalid) and any(found.code == "unknown_resource_type" for found in error.problems):
+        yield _NEXT["unknown_resource_type"]
 
 
 def _problems(error: InnominatusError) -> list[Json]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import anyio
 import httpx2
+from anyio.abc import TaskGroup
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server import Server
@@ -19,7 +20,12 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
-from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY, ServerEvent, event_to_notification
+from mcp.shared.subscriptions import (
+    SUBSCRIPTION_ID_META_KEY,
+    ResourceUpdated,
+    ServerEvent,
+    event_to_notification,
+)
 from mcp_types import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -55,6 +61,7 @@ from engine.errors import Denied, InnominatusError, Unavailable
 from mcp_server.errors import failed
 from mcp_server.instructions import instructions
 from mcp_server.toolsets import READ_ONLY_HEADER, TOOLSETS_HEADER, Selection
+from mcp_server.watches import Tell, Watches, offer
 
 R = TypeVar("R", bound=Result)
 P = TypeVar("P", bound=RequestParams)
@@ -76,10 +83,14 @@ async def _check(response: httpx2.Response) -> None:
 
 
 class Remote:
-    """The far server. `send` raises Unavailable or Denied when it cannot be asked, MCPError when it refuses."""
+    """The far server. `send` raises Unavailable or Denied when it cannot be asked, MCPError when it refuses.
 
-    def __init__(self, url: str, http: httpx2.AsyncClient) -> None:
+    `watches` is what the near client has subscribed to, told by one stream from there.
+    """
+
+    def __init__(self, url: str, http: httpx2.AsyncClient, tasks: TaskGroup) -> None:
         self.url = url
+        self.watches = Watches(tasks, self._follow)
         self._http = http
 
     async def send(self, request: Request[Any, Any], answer: type[R], progress: ProgressFnT | None = None) -> R:
@@ -108,6 +119,16 @@ class Remote:
                     await tell(change)
 
         await self._with_client(follow)
+
+    async def _follow(self, uris: frozenset[str], begun: Callable[[], Awaitable[None]], tell: Tell) -> None:
+        async def agreed(_: SubscriptionFilter) -> None:
+            await begun()
+
+        async def changed(event: ServerEvent) -> None:
+            if isinstance(event, ResourceUpdated):
+                await tell(event.uri)
+
+        await self.listen(SubscriptionFilter(resource_subscriptions=sorted(uris)), agreed, changed)
 
     async def _with_client(self, work: Callable[[Client], Awaitable[T]]) -> T:
         """What `work` comes to on a connection of its own."""
@@ -152,10 +173,14 @@ def forwarder(url: str, token: str, selection: Selection = Selection()) -> Serve
     async def connected(_: Server[Remote]) -> AsyncGenerator[Remote]:
         hooks = {"response": [_check]}
         timeout = httpx2.Timeout(_CONNECT_SECONDS, read=_ANSWER_SECONDS)
-        async with httpx2.AsyncClient(headers=_headers(token, selection), timeout=timeout, event_hooks=hooks) as client:
-            yield Remote(url, client)
+        async with (
+            httpx2.AsyncClient(headers=_headers(token, selection), timeout=timeout, event_hooks=hooks) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            yield Remote(url, client, tasks)
+            tasks.cancel_scope.cancel()
 
-    return Server(
+    server = Server(
         "innominatus",
         version=version("innominatus"),
         instructions=instructions(selection),
@@ -170,6 +195,8 @@ def forwarder(url: str, token: str, selection: Selection = Selection()) -> Serve
         on_completion=_forwarded(CompleteRequest, CompleteResult),
         on_subscriptions_listen=_listen,
     )
+    offer(server, lambda context: context.lifespan_context.watches)
+    return server
 
 
 def _headers(token: str, selection: Selection) -> dict[str, str]:

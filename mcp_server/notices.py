@@ -1,7 +1,7 @@
 """Tells MCP clients that listen which resources have changed, from the timeline: whoever made the change, and where."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 import structlog
@@ -14,6 +14,7 @@ from mcp.server.subscriptions import (
 
 from engine.domain.event import Event
 from engine.domain.values import ApplicationId
+from engine.errors import Unavailable
 from engine.services import applications, timeline
 from engine.store.hints import EVENTS
 from mcp_server.house import House, aside
@@ -23,7 +24,7 @@ logger = structlog.get_logger(__name__)
 
 _BREATH_SECONDS = 0.05
 """Between two looks, so that a busy platform is not read once per commit."""
-_LOOK_SECONDS, _AWAY_SECONDS = 5.0, 2.0
+_LOOK_SECONDS, _AWAY_SECONDS, _BEGIN_SECONDS = 5.0, 2.0, 10.0
 _LISTED = frozenset({"spec.submitted", "application.deleted", "application.expired"})
 """Kinds of events after which another list of resources is there."""
 
@@ -36,6 +37,44 @@ class Notices:
         self._bus = InMemorySubscriptionBus()
         self._listening = 0
         self._following: asyncio.Task[None] | None = None
+        self._reading = asyncio.Event()
+
+    async def follow(
+        self,
+        uris: frozenset[str],
+        begun: Callable[[], Awaitable[None]],
+        tell: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """Tell of every change of `uris`, until it is cancelled; `begun` is called once none will be missed.
+
+        Raises Unavailable when the timeline cannot be read now.
+        """
+        changed: dict[str, None] = {}
+        arrived = asyncio.Event()
+
+        def note(event: ServerEvent) -> None:
+            if isinstance(event, ResourceUpdated) and event.uri in uris:
+                changed[event.uri] = None
+                arrived.set()
+
+        unsubscribe = self.subscribe(note)
+        try:
+            await self._at_work()
+            await begun()
+            while True:
+                await arrived.wait()
+                arrived.clear()
+                while changed:
+                    await tell(changed.popitem()[0])
+        finally:
+            unsubscribe()
+
+    async def _at_work(self) -> None:
+        try:
+            await asyncio.wait_for(self._reading.wait(), _BEGIN_SECONDS)
+        except TimeoutError:
+            hint = "Subscribe again in a few seconds."
+            raise Unavailable("What changes cannot be read from the database now.", hint=hint) from None
 
     async def publish(self, event: ServerEvent) -> None:
         await self._bus.publish(event)
@@ -58,6 +97,7 @@ class Notices:
             if not self._listening and self._following is not None:
                 self._following.cancel()
                 self._following = None
+                self._reading.clear()
 
         return unsubscribe
 
@@ -72,8 +112,9 @@ class Notices:
                 await asyncio.sleep(_AWAY_SECONDS)
 
     async def _read_on(self) -> None:
-        platform = self._house.platform
+        platform = await aside(self._house.get)
         position = await aside(timeline.end, platform)
+        self._reading.set()
         with self._house.bells.on(EVENTS) as bell:
             while True:
                 found = await aside(timeline.read, platform, position)

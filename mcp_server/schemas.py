@@ -51,7 +51,7 @@ STARTED = answer(
     tables=("steps", "plan"),
 )
 STATUS = answer(
-    texts=("workflow", "status", "application", "environment", "steps_done", "error_message"),
+    texts=("workflow", "status", "application", "environment", "steps_done", "error_message", "warning"),
     numbers=("execution_id", "resource_id", "attempt"),
     objects=("outputs", "logs", "explain"),
     tables=("steps",),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from typing import cast
 
+import anyio
 import structlog
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -51,6 +52,7 @@ from mcp_server.tools.runs import RunTools
 from mcp_server.tools.specs import SpecTools
 from mcp_server.tools.things import ResourceTools
 from mcp_server.toolsets import CURRENT, TOOLS, Selection, ToolKind, asked_for, enabled
+from mcp_server.watches import Watches, offer
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +74,7 @@ class PlatformServer(MCPServer[object]):
         state_key: str = "",
     ) -> None:
         self._library = Library(house)
+        self._notices = Notices(house)
         self._selection = selection
         self._listed = listed
         self._ready = ready
@@ -84,13 +87,28 @@ class PlatformServer(MCPServer[object]):
             instructions=instructions(selection),
             tools=list(self._tools.values()),
             log_level="WARNING",
-            subscriptions=Notices(house),
+            subscriptions=self._notices,
             middleware=[self._narrowed],
             request_state_security=RequestStateSecurity(keys=[state_key]) if state_key else None,
         )
         for prompt in Prompts(house).all():
             self.add_prompt(prompt)
         self.completion()(self._complete)
+
+    async def run_stdio_async(self) -> None:
+        """With subscriptions for clients of the handshake era: this transport has one client, and keeps it."""
+        async with anyio.create_task_group() as tasks:
+            watches = Watches(tasks, self._notices.follow)
+            offer(self._lowlevel_server, lambda _: watches, check=self._watchable)
+            await super().run_stdio_async()
+            tasks.cancel_scope.cancel()
+
+    async def _watchable(self, uri: str) -> None:
+        try:
+            library.parse(uri)
+        except InnominatusError as error:
+            raise MCPError(INVALID_PARAMS, _line(error)) from error
+        await self._get_ready()
 
     async def _narrowed(self, ctx: ServerRequestContext[object, object], call_next: CallNext) -> HandlerResult:
         """Around every message: what this client is offered."""

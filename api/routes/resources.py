@@ -5,7 +5,7 @@ from api.bodies import ResolveBody
 from api.diagnosis_models import Diagnosis
 from api.inputs import ActorOf, Cursor, EnvironmentFilter, Filter, Limit, Number, PlatformOf, Reveal
 from engine.domain.values import JsonObject, ResourceId
-from engine.services import diagnosis, diagnosis_views, executions, resources, views
+from engine.services import diagnosis, diagnosis_views, doubts, executions, resources, views
 from engine.services.afterwards import done
 
 router = routing.router("resources")
@@ -49,12 +49,15 @@ def explain_resource(platform: PlatformOf, resource_id: Number) -> JsonObject:
     return diagnosis_views.diagnosis(diagnosis.of_resource(platform, ResourceId(resource_id)))
 
 
-@router.post("/api/resources/{resource_id}/retry", status_code=202, responses=models.one(models.Execution, 202))
+@router.post("/api/resources/{resource_id}/retry", status_code=202, responses=models.one(models.Repeated, 202))
 def retry_resource(platform: PlatformOf, actor: ActorOf, resource_id: Number) -> JsonObject:
-    """Repeat the operation that failed; the finished steps of its execution are kept."""
-    started = resources.retry(platform, actor, ResourceId(resource_id))
+    """Repeat the operation that failed; the finished steps of its execution are kept.
+
+    `warning` says so where what is asked for is the same and a retry alone is pointless.
+    """
+    started, warning = doubts.retry_resource(platform, actor, ResourceId(resource_id))
     with done(f"Execution {started} is started"):
-        return views.execution(executions.get(platform, started).execution)
+        return {**views.execution(executions.get(platform, started).execution), "warning": warning}
 
 
 @router.post("/api/resources/{resource_id}/resolve", responses=models.one(models.Resource))

@@ -10,7 +10,7 @@ from api.diagnosis_models import Diagnosis
 from api.inputs import ActorOf, Cursor, EnvironmentFilter, Filter, IdempotencyKey, Limit, Name, Number, PlatformOf
 from api.live import Live
 from engine.domain.values import Actor, ExecutionId, JsonObject
-from engine.services import diagnosis, diagnosis_views, executions, views
+from engine.services import diagnosis, diagnosis_views, doubts, executions, views
 from engine.services.afterwards import done
 from engine.services.platform import Platform
 
@@ -123,11 +123,14 @@ def explain_workflow_execution(platform: PlatformOf, execution_id: Number) -> Js
     return diagnosis_views.diagnosis(diagnosis.of_execution(platform, ExecutionId(execution_id)))
 
 
-@router.post("/api/workflows/{execution_id}/retry", status_code=202, responses=models.one(models.Started, 202))
+@router.post("/api/workflows/{execution_id}/retry", status_code=202, responses=models.one(models.Retried, 202))
 def retry_workflow_execution(platform: PlatformOf, actor: ActorOf, execution_id: Number) -> JsonObject:
-    """A new attempt that keeps the finished steps; the id is another one when something newer is wanted."""
-    started = executions.retry(platform, actor, ExecutionId(execution_id))
-    return {"execution_id": started, "execution": _shown(platform, started, "started again")}
+    """A new attempt that keeps the finished steps; the id is another one when something newer is wanted.
+
+    `warning` says so where what is asked for is the same and a retry alone is pointless.
+    """
+    started, warning = doubts.retry_execution(platform, actor, ExecutionId(execution_id))
+    return {"execution_id": started, "execution": _shown(platform, started, "started again"), "warning": warning}
 
 
 @router.post("/api/workflows/{execution_id}/cancel", status_code=202, responses=models.one(models.Execution, 202))

@@ -8,6 +8,7 @@ from cli.options import AnyEnvironment, Application, Environment, Wait, Yes
 from cli.pausing import why_nothing_happens
 from cli.session import Session, note, print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, clean, dotenv, shown
+from engine.domain.resource import AWAITS_TURN
 from engine.domain.values import JsonObject
 
 
@@ -71,6 +72,8 @@ def print_resources(items: list[JsonObject]) -> None:
     for item in items:
         if error := as_text(item.get("error_message")):
             say(clean(f"\n{as_text(item.get('resource'))}: {error}"))
+        elif item.get("reason") == AWAITS_TURN and not item.get("blocked_by"):
+            say(clean(f"\n{as_text(item.get('resource'))}: asked for anew; it starts once what it waits for is there."))
         elif blocker := as_number(item.get("blocked_by")):
             by = f"`{names[blocker]}`" if blocker in names else f"resource {blocker}"
             say(clean(f"\n{as_text(item.get('resource'))}: blocked by {by}, which has failed."))
@@ -78,7 +81,7 @@ def print_resources(items: list[JsonObject]) -> None:
 
 def note_next_steps(session: Session, items: list[JsonObject]) -> None:
     """Command lines to paste: look closer at the first resource that failed or is unwell, and repeat what failed."""
-    failed = next((item for item in items if item.get("state") == "failed"), None)
+    failed = next((i for i in items if i.get("state") == "failed" and i.get("reason") != AWAITS_TURN), None)
     unwell = next((item for item in items if item.get("state") == "degraded"), None)
     if failed is not None:
         note("Look closer, mend the cause, and repeat it:")

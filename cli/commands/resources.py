@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.commands.applications import print_resources
-from cli.diagnosis import print_diagnosis
+from cli.diagnosis import note_warning, print_diagnosis
 from cli.options import AnyEnvironment
 from cli.session import note, print_fields, print_table, say, session_of
 from cli.text import as_number, as_object, as_objects, as_text, shown
@@ -127,6 +127,7 @@ def retry(ctx: typer.Context, thing: Thing, app: App = None, environment: AnyEnv
     with session.api() as api:
         number = _number(api, thing, app, environment)
         done = api.post(f"/api/resources/{number}/retry")
+    note_warning(done)
     session.show(done, lambda: say(f"Execution {shown(done.get('id'))} repeats it."))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.applications import quote
-from cli.diagnosis import print_diagnosis
+from cli.diagnosis import note_warning, print_diagnosis
 from cli.options import AnyEnvironment, Environment, Wait
 from cli.pausing import why_nothing_happens
 from cli.session import Session, note, print_fields, print_table, say, session_of
@@ -159,6 +159,7 @@ def retry(ctx: typer.Context, execution: Id, *, wait: Wait = False) -> None:
     session = session_of(ctx)
     with session.api() as api:
         done = api.post(f"/api/workflows/{execution}/retry")
+    note_warning(done)
     started = as_number(done.get("execution_id"))
     _answer(ctx, done, f"Execution {started} runs again.", started if wait else None)
 

@@ -36,7 +36,7 @@ def _found(spec: Spec, types: Mapping[str, ResourceType]) -> Iterator[Problem]:
         if read.keys[at] not in declared:
             message = f"`${{{shortened(written(read.keys))}}}` reads an output that `{kind.name}` does not have"
             fix = _fix(read, at, declared)
-            yield Problem("unknown_output", read.path, message, fix, line=read.line, column=read.column)
+            yield Problem("unknown_output", read.path, message, fix, read.line, read.column, about=kind.name)
 
 
 def _volumes(spec: Spec, types: Mapping[str, ResourceType]) -> Iterator[Problem]:
@@ -63,6 +63,6 @@ def _behind(read: VolumeRead, whole: str) -> Problem:
 def _fix(read: OutputRead, at: int, declared: list[str]) -> str:
     close = nearest(read.keys[at][:100], declared[:MOST_CANDIDATES])
     if not close:
-        return f"its outputs are {quoted(declared[:20])}"
+        return f"its outputs are {quoted(declared, most=20)}"
     right = [written((*read.keys[:at], name, *read.keys[at + 1 :])) for name in close]
     return f"did you mean {' or '.join(f'`${{{shortened(text)}}}`' for text in right)}?"

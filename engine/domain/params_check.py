@@ -63,7 +63,7 @@ def _told(error: Any, params: JsonObject) -> Iterable[tuple[Path, Problem]]:
         patterns = cast("JsonObject", error.schema.get("patternProperties", {}))
         for name in cast("JsonObject", error.instance):
             if name not in known and not any(re.search(pattern, name) for pattern in patterns):
-                fix = did_you_mean(name, known, noun="Params")
+                fix = did_you_mean(name, known, noun="Params") or "Leave it out: there are none here."
                 yield (*path, name), Problem("unknown_param", "", f"Unknown param `{shortened(name)}`", fix)
         return
     if rule == "required":

@@ -126,10 +126,10 @@ def _declaration_problems(declaration: ResourceDeclaration, owner: Owner | None,
         close = question.registry.nearest_types(declaration.type)
         known = close or question.registry.type_names
         message = f"no provider offers the resource type `{declaration.type}`"
-        fix = f"{'the nearest types are' if close else 'known types are'} {quoted(known)}" if known else ""
+        fix = f"{'the nearest types are' if close else 'known types are'} {quoted(known, most=20)}" if known else ""
         return [_problem("unknown_resource_type", declaration, message, fix, "type")]
     return [
-        replace(problem, path=f"{path}.params{'.' if problem.path else ''}{problem.path}")
+        replace(problem, path=f"{path}.params{'.' if problem.path else ''}{problem.path}", about=owner[1].name)
         for problem in question.check_params(
             owner[1], declaration.params, lambda within: declaration.place(("params", *within))
         )

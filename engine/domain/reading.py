@@ -25,7 +25,7 @@ def did_you_mean(name: str, known: Iterable[str], *, noun: str = "Known") -> str
     close = nearest(name, names)
     if close:
         return f"Did you mean {quoted(close)}?"
-    return f"{noun}: {quoted(names[:20])}." if names else ""
+    return f"{noun}: {quoted(names, most=20)}." if names else ""
 
 
 class Reading:

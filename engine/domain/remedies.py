@@ -33,13 +33,15 @@ _MEND = {
 class Standing:
     """How things stand with what failed. `superseded` says why it cannot be retried; empty when it can.
 
-    `asked` is whose values led to it. `repeats` is what a retry has to be asked for, in that order.
+    `asked` is whose values led to it. `repeats` is what a retry has to be asked for, in that order. `mended` is what it
+    failed for, where that is there by now.
     """
 
     node: Node
     asked: Node
     superseded: str = ""
     repeats: tuple[Node, ...] = ()
+    mended: str = ""
 
 
 def untouched(fault: Fault) -> bool:
@@ -49,9 +51,9 @@ def untouched(fault: Fault) -> bool:
 
 def retry_of(fault: Fault, finding: Finding, standing: Standing) -> Retry:
     """Whether a retry does harm, and whether it is of any use."""
-    if useless := standing.superseded or _useless(fault, finding):
+    if useless := standing.superseded or ("" if standing.mended else _useless(fault, finding)):
         return Retry(RetrySafety.POINTLESS, useless)
-    when = _FIRST[finding.cause]
+    when = f"as `{standing.mended}` is there now" if standing.mended else _FIRST[finding.cause]
     if fault.step is None or untouched(fault):
         return Retry(RetrySafety.SAFE, f"Nothing was begun by it: repeat it, {when}.")
     name = f"`{fault.step.name}`"

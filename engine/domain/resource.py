@@ -158,6 +158,11 @@ class Resource:
         return replace(self, state=state, error=error, reason=reason)
 
 
+def ask_anew(resource: Resource) -> Resource:
+    """The failed resource, wanted otherwise than before: it awaits its turn, and why it failed is history."""
+    return replace(resource, reason=AWAITS_TURN, error="")
+
+
 class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -252,11 +257,14 @@ def _after_failure(resource: Resource, end: RunEnd) -> Operation:
     return end.operation
 
 
-def withdraw(resource: Resource) -> Resource:
-    """The resource whose deletion, which has not begun, is not wanted any more; what it missed is pending instead."""
+def withdraw(resource: Resource, *, error: str = "") -> Resource:
+    """The resource whose deletion, which has not begun, is not wanted any more; what it missed is pending instead.
+
+    One that had failed before has failed again: `error` is that of its newest run.
+    """
     if resource.state is ResourceState.FAILED:
         failed = Operation.UPDATE if resource.fingerprint else Operation.CREATE
-        return replace(resource, pending=failed, blocked_by=None, reason="failed")
+        return replace(resource, pending=failed, blocked_by=None, reason="failed", error=resource.error or error)
     if resource.desired_generation - resource.observed_generation > 1:
         return replace(resource, pending=Operation.UPDATE, blocked_by=None)
     return replace(resource, pending=None, blocked_by=None, observed_generation=resource.desired_generation)

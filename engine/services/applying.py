@@ -9,7 +9,7 @@ from engine.domain.graph import Drawing, EdgeKind, NodeKind, NodeRef
 from engine.domain.plan import Action, Plan, PlanItem
 from engine.domain.planner import Current
 from engine.domain.provider import Operation
-from engine.domain.resource import AWAITS_TURN, PROVISIONED, UNMADE, Resource, ResourceKey, ResourceState
+from engine.domain.resource import PROVISIONED, UNMADE, Resource, ResourceKey, ResourceState, ask_anew
 from engine.domain.values import Actor, ExecutionId, Json, JsonObject, ResourceId
 from engine.store import dependencies, events, executions, resources
 from engine.store.database import Transaction
@@ -117,7 +117,7 @@ def _next(resource: Resource, item: PlanItem) -> Resource:
     pending = replace(resource, pending=item.operation, blocked_by=None if deleting else resource.blocked_by)
     if item.digest:
         pending = replace(pending, provider=item.provider, digest=item.digest, workflow=item.workflow)
-    return replace(pending, reason=AWAITS_TURN) if resource.state is ResourceState.FAILED else pending
+    return ask_anew(pending) if resource.state is ResourceState.FAILED else pending
 
 
 def _unasked(resource: Resource, item: PlanItem, current: Current, application: Application) -> Resource:

@@ -1,6 +1,7 @@
 """Providers and golden paths, as the active set has them."""
 
 from engine.domain.provider import Provider, ProviderWorkflow, ResourceType
+from engine.domain.reading import did_you_mean
 from engine.errors import NotFound
 from engine.services.platform import Platform
 
@@ -22,7 +23,7 @@ def resource_type(platform: Platform, name: str) -> tuple[Provider, ResourceType
     registry = platform.providers.registry
     found = registry.resolve(name)
     if found is None:
-        raise NotFound("resource type", name, known=registry.type_names)
+        raise NotFound("resource type", name, hint=did_you_mean(name, registry.type_names, noun="Known types"))
     return found
 
 

@@ -34,7 +34,7 @@ def is_broken(execution: Execution) -> bool:
 def ails(resource: Resource) -> bool:
     """Whether there is something to explain about it."""
     broken = resource.state in {ResourceState.FAILED, ResourceState.BLOCKED, ResourceState.DEGRADED}
-    return broken or resource.blocked_by is not None
+    return (broken and not resource.awaits_turn) or resource.blocked_by is not None
 
 
 @dataclass
@@ -52,6 +52,8 @@ class Descent:
     step: StepRun | None = None
     error: str = ""
     reason: str = ""
+    mended: str = ""
+    """What the step failed for, where that is there by now."""
     _seen: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
 
     def into_resource(self, resource: Resource) -> None:
@@ -109,11 +111,15 @@ class Descent:
             return
         if step.wait_kind is WaitKind.EXECUTION:
             child = executions.get(self.tx, ExecutionId(step.wait_ref))
-            if child is not None and is_broken(child) and self._may_follow("execution", child.id):
+            if child is not None and child.state is ExecutionState.SUCCEEDED:
+                self.mended = child.workflow
+            elif child is not None and is_broken(child) and self._may_follow("execution", child.id):
                 self._descends(node, Link.CHILD, f"step `{step.name}` ran workflow `{child.workflow}`: {child.state}")
                 self.into_execution(child)
             return
         found = self._awaited(step)
+        if found is not None and found.settled:
+            self.mended = str(found.key)
         if found is not None and ails(found) and self._may_follow("resource", found.id):
             self._descends(node, Link.WAITS, f"step `{step.name}` asked for `{found.key}`, which is {found.state}")
             self.into_resource(found)

@@ -40,7 +40,7 @@ def of_execution(platform: Platform, execution_id: ExecutionId) -> Diagnosis | N
 
 
 def of_resource(platform: Platform, resource_id: ResourceId) -> Diagnosis | None:
-    """None when it is neither failed, blocked nor degraded. Raises NotFound."""
+    """None when it is neither failed for good, blocked nor degraded. Raises NotFound."""
     with platform.store.read() as tx:
         found = resources.get(tx, resource_id)
         if found is None:
@@ -146,7 +146,7 @@ def _standing(descent: Descent) -> Standing:
             repeats.append(above)
         again = link is not Link.BLOCKED
     asked = chain[0] if Link.CHILD in links or Link.WAITS in links else node
-    return Standing(node, asked, superseded(descent.resource, descent.execution), tuple(repeats))
+    return Standing(node, asked, superseded(descent.resource, descent.execution), tuple(repeats), descent.mended)
 
 
 def _also(records: _Records) -> Iterator[Also]:

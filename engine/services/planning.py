@@ -1,6 +1,6 @@
 """The plan of a submission or deletion, from the store's values. Reads only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from engine.domain.params_check import params_problems
 from engine.domain.plan import Action, Plan
@@ -9,7 +9,7 @@ from engine.domain.provider import Provider
 from engine.domain.resource import ResourceKey
 from engine.domain.spec import Spec
 from engine.domain.values import ApplicationId
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Conflict, Invalid, NotFound, Problem
 from engine.services.platform import Platform
 from engine.store import resources
 from engine.store.database import Transaction
@@ -63,8 +63,15 @@ def plan_for(
     )
     if answer.plan is None:
         code = answer.problems[0].code if len({p.code for p in answer.problems}) == 1 else "invalid_spec"
-        raise Invalid(f"The spec of `{application}` cannot be applied.", answer.problems, code=code)
+        details = {"providers": _who_knows(platform, answer.problems)}
+        raise Invalid(f"The spec of `{application}` cannot be applied.", answer.problems, code=code, details=details)
     return answer.plan
+
+
+def _who_knows(platform: Platform, problems: Iterable[Problem]) -> list[str]:
+    """The providers that declare what the problems are about."""
+    found = (platform.providers.registry.resolve(problem.about) for problem in problems if problem.about)
+    return list(dict.fromkeys(owner[0].name for owner in found if owner is not None))
 
 
 def _recorded(platform: Platform, digest: str) -> Provider | None:

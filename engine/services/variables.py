@@ -56,7 +56,7 @@ def _unresolved(
     """Whether waiting helps depends on the resource that a variable reads: what failed stays so until it is retried."""
     read = named.get(error.keys[1]) if error.keys[0] == RESOURCES and len(error.keys) > 1 else None
     cause = blockers.get(read.blocked_by) if read is not None and read.blocked_by is not None else read
-    if cause is None or cause.state is not ResourceState.FAILED:
+    if cause is None or cause.state is not ResourceState.FAILED or cause.awaits_turn:
         return Conflict(
             f"The variables of `{name}` cannot be resolved yet: {error}",
             code="not_ready",

@@ -6,10 +6,20 @@ from typing import Protocol
 
 from engine.domain.graph import NodeKind
 from engine.domain.provider import Operation
-from engine.domain.resource import AWAITS_TURN, PROVISIONED, Resource, ResourceState, RunEnd, resolve, settle, withdraw
+from engine.domain.resource import (
+    AWAITS_TURN,
+    PROVISIONED,
+    Resource,
+    ResourceState,
+    RunEnd,
+    ask_anew,
+    resolve,
+    settle,
+    withdraw,
+)
 from engine.domain.runs import Execution
 from engine.domain.values import SYSTEM, ApplicationId, ResourceId
-from engine.store import applications, dependencies, events, graph, resources, steps
+from engine.store import applications, dependencies, events, executions, graph, resources, steps
 from engine.store.database import Transaction
 from engine.store.dependencies import Edge
 from engine.store.readiness import start_ready, state_event
@@ -56,8 +66,10 @@ def settle_runs(tx: Transaction, ended: Sequence[EndedRun], *, choose: Choose) -
         stuck |= {b for _, b in dependencies.dependencies(tx, own) if _in_the_way(locked[b])}
     _after_failure(tx, locked, sorted(stuck))
     _wait_for_the_late(tx, locked, moved, edges)
-    resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
+    # The history has why a run failed, also where the resource is asked for anew already and shows no error.
     events.record(tx, [state_event(locked[rid], _ACTOR) for rid in sorted(locked) if _state_moved(locked, before, rid)])
+    locked.update({rid: ask_anew(locked[rid]) for rid in moved if locked[rid].awaits_turn})
+    resources.save(tx, [resource for rid, resource in locked.items() if resource != before[rid]])
     started = start_ready(tx, locked, candidates & set(locked), actor=_ACTOR)
     return len(started) + _wake(tx, [locked[rid] for rid in locked if locked[rid] != before[rid]])
 
@@ -134,11 +146,16 @@ def _keep_used(
         frontier = {rid for rid in used if locked[rid].pending is Operation.DELETE and not locked[rid].in_progress}
         kept |= frontier
     for rid in kept:
-        after = withdraw(locked[rid])
+        after = withdraw(locked[rid], error=_error_of_newest_run(tx, locked[rid]))
         locked[rid] = after if after.pending is None else _renewed(after, after.pending, choose, repeats=False)
     dependencies.mark_met(tx, [rid for rid in kept if locked[rid].settled])
     _after_failure(tx, locked, sorted(rid for rid in kept if _in_the_way(locked[rid])))
     return kept
+
+
+def _error_of_newest_run(tx: Transaction, resource: Resource) -> str:
+    run = None if resource.execution_id is None else executions.get(tx, resource.execution_id)
+    return run.error if run else ""
 
 
 def _state_moved(after: dict[ResourceId, Resource], before: dict[ResourceId, Resource], rid: ResourceId) -> bool:

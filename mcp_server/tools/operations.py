@@ -7,11 +7,12 @@ from typing import Annotated
 from mcp.server.mcpserver import Context
 from pydantic import Field
 
+from engine.domain.execution import ExecutionState
 from engine.domain.graph import Edge, Node
 from engine.domain.spec import DEFAULT_ENVIRONMENT
 from engine.domain.values import ExecutionId, Json, JsonObject, ResourceId
 from engine.errors import Problem
-from engine.services import executions, graphs, resources, timeline
+from engine.services import doubts, executions, graphs, timeline
 from engine.services.afterwards import done
 from mcp_server.answers import call, fitting, instant, table
 from mcp_server.arguments import refused, stored_id
@@ -44,12 +45,14 @@ class OperateTools:
         platform, actor = self.house.platform, self.house.actor()
         if execution_id:
             known = ExecutionId(stored_id("execution_id", execution_id))
-            started = await aside(executions.retry, platform, actor, known)
+            started, warning = await aside(doubts.retry_execution, platform, actor, known)
         else:
-            started = await aside(resources.retry, platform, actor, ResourceId(stored_id("resource_id", resource_id)))
+            resource = ResourceId(stored_id("resource_id", resource_id))
+            started, warning = await aside(doubts.retry_resource, platform, actor, resource)
         with done(f"Execution {started} is started"):
             view = await watched(self.house, started, wait_seconds, ctx)
-            return await aside(status_of, self.house, view)
+            over = view.execution.state is ExecutionState.SUCCEEDED
+            return {"warning": "" if over else warning, **await aside(status_of, self.house, view)}
 
     async def cancel(self, execution_id: int, ctx: Context, wait_seconds: Wait = 0) -> JsonObject:
         """Stop an execution. What it has made so far stays; its resource fails and can be retried or deleted."""

@@ -112,12 +112,13 @@ class RunTools:
 
 
 def _first(found: Sequence[ListedExecution]) -> list[str]:
-    """Where to look first: the newest that failed, else the newest that goes on."""
+    """Where to look first: the newest that failed, else the newest that goes on, else the newest."""
     for run in found:
         if run.state is ExecutionState.FAILED:
             return [call("get_workflow_status", execution_id=run.id)]
     going = [run.id for run in found if run.state not in FINAL][:1]
-    return [call("get_workflow_status", execution_id=known, wait_seconds=LONGEST_WAIT) for known in going]
+    watch = [call("get_workflow_status", execution_id=known, wait_seconds=LONGEST_WAIT) for known in going]
+    return watch or [call("get_workflow_status", execution_id=run.id) for run in found[:1]]
 
 
 def _row(run: ListedExecution, *, full: bool) -> list[Json]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceState
 from engine.domain.values import Json, JsonObject, ResourceId
 from engine.services import deletions, diagnosis, resources, views
@@ -49,8 +50,13 @@ class ResourceTools:
         )
         full = detail == "full"
         rows = [_row(item, full=full) for item in found.items]
-        known = not type or self.house.platform.providers.registry.resolve(type)
-        following: list[Json] = failures(found.items) if rows or known else [call("list_providers")]
+        following: list[Json] = _leading(found.items)
+        if not rows and (not type or self.house.platform.providers.registry.resolve(type)):
+            narrowed = any((type, application, state, environment, cursor))
+            names = ("list_resources",) if narrowed else ("list_golden_paths", "list_providers")
+            following = [call(name) for name in names]
+        elif not rows:
+            following = [call("list_providers")]
         columns = (*_COLUMNS, *_FULL) if full else _COLUMNS
         return {**page(columns, rows, found.next_cursor, full=full), "next": following}
 
@@ -85,7 +91,7 @@ class ResourceTools:
             "params": found.params,
             "updated_at": views.moment(found.updated_at),
             **_parts(self.house, details, include),
-            "next": _next(found),
+            "next": _next(details),
             **explained(
                 diagnosis.of_resource(self.house.platform, known),
                 asked=call("get_resource_details", resource_id=resource_id),
@@ -164,13 +170,30 @@ def _brief(other: Resource) -> str:
 
 def failures(found: Collection[Resource]) -> list[Json]:
     """Where to look first: calls for the first failed resources."""
-    broken = [item for item in found if item.state is ResourceState.FAILED][:3]
+    broken = [item for item in found if item.state is ResourceState.FAILED and not item.awaits_turn][:3]
     return [call("get_resource_details", resource_id=item.id) for item in broken]
 
 
-def _next(found: Resource) -> list[Json]:
-    if found.execution_id is None:
-        return []
+def _leading(found: Collection[Resource]) -> list[Json]:
+    """Where to look first: what failed, else what is not well, else what goes on, else the first."""
+    unwell = [item for item in found if item.blocked_by is not None or item.state is ResourceState.DEGRADED]
+    going = [item for item in found if item.in_progress]
+    first: list[Json] = [_look(item) for item in [*unwell, *going, *found][:1]]
+    return failures(found) or first
+
+
+def _next(details: ResourceDetails) -> list[Json]:
+    """To the run that is under way, or to what it waits for."""
+    found = details.resource
     if found.in_progress:
-        return [call("get_workflow_status", execution_id=found.execution_id, wait_seconds=LONGEST_WAIT)]
-    return []
+        return [_look(found)]
+    waits = found.pending is not None and found.blocked_by is None
+    others = details.dependants if found.pending is Operation.DELETE else details.depends_on
+    awaited: list[Json] = [_look(other) for other in others if waits and not other.settled]
+    return awaited[:1]
+
+
+def _look(found: Resource) -> str:
+    if found.in_progress and found.execution_id is not None:
+        return call("get_workflow_status", execution_id=found.execution_id, wait_seconds=LONGEST_WAIT)
+    return call("get_resource_details", resource_id=found.id)

@@ -56,9 +56,21 @@ def test_a_failed_resource_is_retried_when_its_cause_is_gone(door: Door, tmp_pat
     assert found["error_message"]
     file.touch()
     started = door.post(f"/api/resources/{found['id']}/retry")
+    assert started["warning"] == ""
     door.ended(started["id"])
     assert door.settled("fragile")["status"] == "active"
     problem(door.client.post(f"/api/resources/{found['id']}/retry"), 409, "not_failed")
+
+
+def test_a_retry_that_cannot_help_says_so_and_runs(door: Door) -> None:
+    late = {"type": "database", "params": {"note": "${resources.db.host.deep}"}}
+    door.submit(score("hopeless", db="database", late=late))
+    door.settled("hopeless")
+    found = next(i for i in door.get("/api/resources", app="hopeless")["items"] if i["resource_name"] == "late")
+    again = door.post(f"/api/resources/{found['id']}/retry")
+    assert "a retry alone is pointless" in again["warning"]
+    door.ended(again["id"])
+    assert door.post(f"/api/workflows/{again['id']}/retry")["warning"] == again["warning"]
 
 
 def test_a_person_says_what_became_of_a_failed_resource(door: Door, tmp_path: Path) -> None:

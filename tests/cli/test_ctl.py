@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from cli import ctl, server
+from cli.commands.applications import print_resources
 from cli.exits import EXIT_CODES, exit_code
+from engine.domain.values import JsonObject
 from engine.errors import FAMILIES, NotFound
 from tests.support.served import Served, call, clean_environment, run, score
 
@@ -76,6 +78,23 @@ def test_why_something_failed_is_told_with_commands_that_can_be_pasted(served: S
     assert served.ctl("workflow", "explain", run).out == why.out
     assert served.ctl("workflow", "explain", run, "-o", "json").json["cause"] == "provider"
     assert served.ctl("resource", "explain", "db", "--app", "puzzling").out == "Nothing has failed.\n"
+
+
+def test_a_retry_that_cannot_help_runs_with_a_warning(served: Served) -> None:
+    late = '  late: {type: thing, params: {note: "${resources.db.host.deep}"}}\n'
+    assert served.submit("hopeless", more=late).code == 1
+    again = served.ctl("resource", "retry", "late", "--app", "hopeless", "-o", "json")
+    assert again.code == 0, again.err
+    assert "Warning: What is asked for has not changed since it failed" in again.err
+    assert again.json["warning"] in again.err
+
+
+def test_what_is_asked_for_anew_is_said_to_start_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    item: JsonObject = {"id": 7, "resource": "thing/shop.db", "state": "failed", "reason": "awaits_turn"}
+    print_resources([item])
+    assert "thing/shop.db: asked for anew; it starts once what it waits for is there." in capsys.readouterr().out
+    print_resources([{**item, "reason": "failed", "error_message": "boom"}])
+    assert capsys.readouterr().out.endswith("thing/shop.db: boom\n")
 
 
 def test_a_dry_run_writes_nothing_and_its_hash_applies_exactly_that_plan(served: Served, tmp_path: Path) -> None:

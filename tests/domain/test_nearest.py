@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.domain.reading import did_you_mean
 from engine.errors import nearest
 
 
@@ -17,3 +18,10 @@ def test_what_looks_like_nothing_finds_nothing_and_nothing_is_named_twice() -> N
     assert nearest("xy", ["db", "cache"]) == []
     assert nearest("bd", ["db", "db", "bd2"]) == ["db", "bd2"]
     assert nearest("bd", ["db", "bd2"], most=1) == ["db"]
+
+
+def test_where_nothing_is_near_the_first_names_are_told_and_how_many_more_there_are() -> None:
+    names = [f"n{number:02}" for number in range(25)]
+    assert did_you_mean("quite-else", names[:2]) == "Known: `n00`, `n01`."
+    assert did_you_mean("quite-else", names).endswith("`n18`, `n19` and 5 more.")
+    assert did_you_mean("quite-else", []) == ""

@@ -171,6 +171,16 @@ async def test_prompts_lead_through_tools_that_are_offered(opened: Open) -> None
                 assert all(selection.offers(TOOLS[tool]) for tool in named), (name, named)
 
 
+async def test_the_example_in_the_prompt_for_authors_is_a_valid_provider(opened: Open) -> None:
+    async with opened(Selection(frozenset(Toolset))) as client:
+        text = said(await client.get_prompt("write-a-provider", {"resource_type": "queue"}))
+        files = dict(re.findall(r"^`([\w./-]+)`:\n```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+        verdict = await Caller(client).ok("validate_provider", files=files)
+    assert "provider.yaml" in files
+    assert (verdict["valid"], verdict["resource_types"], verdict.rows("problems")) == (True, ["note"], [])
+    assert len(text) < 5000
+
+
 async def test_the_prompt_about_a_failure_brings_it_as_data(opened: Open, era: str) -> None:
     name = f"prompted-{era}"
     async with opened() as client:

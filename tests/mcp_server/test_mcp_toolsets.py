@@ -114,6 +114,20 @@ async def test_a_failed_execution_and_a_failed_resource_are_taken_up_again(conne
         assert "one of `execution_id` and `resource_id` is needed" in refused.text
 
 
+async def test_a_retry_that_cannot_help_runs_with_a_warning(connect: Open, era: str) -> None:
+    late = "box: {type: parcel}, late: {type: parcel, params: {pin: '${resources.box.address.deep}'}}"
+    async with connect() as call:
+        made = await call.ok("submit_spec", spec_yaml=score(f"hopeless-{era}", late), wait_seconds=20)
+        (row,) = [row for row in made.rows("resources") if row["name"] == "late"]
+        again = await call.ok("retry", resource_id=row["id"], wait_seconds=20)
+        bad = await call.ok("submit_spec", spec_yaml=score(f"hopeful-{era}", "bad: {type: brittle}"), wait_seconds=20)
+        (frail,) = [row for row in bad.rows("resources") if row["state"] == "failed"]
+        other = await call.ok("retry", resource_id=frail["id"], wait_seconds=20)
+    assert (again["status"], again["attempt"]) == ("failed", 2)
+    assert "a retry alone is pointless" in str(again["warning"])
+    assert "warning" not in other.data
+
+
 async def test_what_runs_is_cancelled_and_what_has_ended_is_not(connect: Open) -> None:
     async with connect() as call:
         run = await call.ok("execute_workflow", workflow_name="ask")

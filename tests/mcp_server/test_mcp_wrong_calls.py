@@ -106,6 +106,32 @@ async def test_what_to_call_next_is_about_the_tool_and_the_thing_that_were_calle
         assert answer["next"] == [following], answer.text
 
 
+async def test_a_param_or_output_that_is_none_leads_to_what_there_is(platform: Platform) -> None:
+    again, told = "submit_spec(spec_yaml=<corrected>, dry_run=true)", 'get_provider_details(provider_name="mcp-team")'
+    reads = "box: {type: parcel}, mail: {type: parcel, params: {pin: '${resources.box.weight}'}}"
+    wrong = {
+        "unknown_param": ("box: {type: parcel, params: {colour: red}}", "`pin`, `size`"),
+        "params_invalid": ("box: {type: parcel, params: {size: huge}}", "small, large"),
+        "unknown_output": (reads, "`address`, `token`"),
+    }
+    async with Client(create_server(platform, actor=AGENT, selection=EVERY)) as client:
+        caller = Caller(client)
+        for code, (resources, known) in wrong.items():
+            answer = await caller("submit_spec", spec_yaml=wrong_calls.score("shop", resources), dry_run=True)
+            assert answer.error["code"] == code
+            assert known in answer.text
+            assert answer["next"] == [again, told]
+            assert not (await caller("get_provider_details", provider_name="mcp-team")).is_error
+        mixed = wrong_calls.score("shop", "box: {type: parcel, params: {colour: red}}, more: {type: zzz}")
+        both = await caller("submit_spec", spec_yaml=mixed, dry_run=True)
+        inputs = {"app_name": "shop", "colour": "red"}
+        run = await caller("execute_workflow", workflow_name="provision-parcel", inputs=inputs)
+        kind = await caller("explain_capability", resource_type="zzz")
+    assert both["next"] == [again, told, "list_providers()"]
+    assert run["next"] == ["execute_workflow(<same arguments>, inputs=<corrected>)", told]
+    assert kind.error["hint"] == "Known types: `brittle`, `parcel`."
+
+
 async def test_yaml_that_is_not_closed_is_shown_where_it_was_opened(platform: Platform) -> None:
     async with Client(create_server(platform, actor=AGENT)) as client:
         answer = await Caller(client)("submit_spec", spec_yaml='a: 1\nb: "two\nc: 3\n')

@@ -6,8 +6,9 @@ import pytest
 
 from engine.domain.provider import Operation
 from engine.domain.resource import ResourceState
+from engine.domain.values import ExecutionId
 from engine.errors import Conflict, Invalid
-from engine.services import executions, resources, variables
+from engine.services import diagnosis, executions, resources, variables
 from tests.services.conftest import ME, House, reasons
 from tests.support.score import score
 
@@ -64,6 +65,70 @@ def test_a_failed_resource_that_must_wait_starts_when_what_it_needs_is_there(hou
     house.open_gates()
     assert house.status("shop") == "active"
     assert house.resources("shop")["frail"].outputs["seen"] == "two"
+
+
+def test_what_is_asked_for_anew_shows_no_error_of_what_was_wanted_before(house: House, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    needs = {"type": "fragile", "params": {"needs_file": str(flag), "note": "${resources.gate.seen}"}}
+    reads = {"HOST": "${resources.frail.host}"}
+    house.submit(score(gate={"type": "gated", "params": {"note": "one"}}, frail=needs, variables=reads))
+    house.rest()
+    house.open_gates()
+    before = house.resources("shop")["frail"]
+    assert "file" in before.error
+    house.submit(score(gate={"type": "gated", "params": {"note": "two"}}, frail=needs, variables=reads))
+    house.rest()
+    frail, gate = house.resources("shop")["frail"], house.resources("shop")["gate"]
+    assert frail.awaits_turn
+    assert frail.error == ""
+    assert diagnosis.of_resource(house.platform, frail.id) is None, "nothing of what is wanted now has failed"
+    told = [fact.data["error"] for fact in resources.get(house.platform, frail.id).transitions]
+    assert before.error in told, "its history keeps what it was"
+    with pytest.raises(Conflict, match="yet") as unresolved:
+        variables.of_application(house.platform, "shop")
+    assert unresolved.value.code == "not_ready"
+    executions.cancel(house.platform, ME, gate.execution_id or ExecutionId(0))
+    house.rest()
+    why = diagnosis.of_resource(house.platform, gate.id)
+    assert why is not None
+    assert [one.resource_id for one in why.also] == [], "what waits did not fail"
+
+
+def test_a_run_that_fails_for_what_is_not_wanted_any_more_leaves_its_error_in_the_history(house: House) -> None:
+    uses = {"type": "gated", "params": {"note": "${resources.keeper.host}"}}
+    house.submit(score(gate="gated"))
+    house.rest()
+    first = house.resources("shop")["gate"].execution_id
+    house.submit(score(keeper="gated", gate=uses))
+    house.rest()
+    executions.cancel(house.platform, ME, first or ExecutionId(0))
+    house.rest()
+    gate = house.resources("shop")["gate"]
+    assert (gate.state, gate.awaits_turn, gate.error) == (ResourceState.FAILED, True, "")
+    failed = [fact for fact in resources.get(house.platform, gate.id).transitions if fact.kind == "resource.failed"]
+    assert all(fact.data["error"] for fact in failed)
+
+
+def test_what_failed_and_is_kept_from_being_deleted_shows_its_error_again(house: House, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    uses = {"type": "gated", "params": {"note": "${resources.frail.host}"}}
+    house.submit(score(frail=fragile(flag), gate=uses))
+    house.rest()
+    house.open_gates()
+    flag.unlink()
+    house.submit(score(frail=fragile(flag, size=2), gate=uses))
+    house.rest()
+    error = house.resources("shop")["frail"].error
+    house.delete("shop")
+    house.rest()
+    assert house.resources("shop")["frail"].error == ""
+    gate = house.resources("shop")["gate"]
+    executions.cancel(house.platform, ME, gate.execution_id or ExecutionId(0))
+    house.rest()
+    resources.resolve(house.platform, ME, gate.id, as_="active")
+    frail = house.resources("shop")["frail"]
+    assert (frail.reason, frail.error) == ("failed", error)
 
 
 def test_a_failed_resource_is_deleted_after_what_used_it(house: House, tmp_path: Path) -> None:

@@ -2,8 +2,12 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import anyio
 import pytest
+from mcp.client import Client
+from mcp_types import TextResourceContents
 
 from engine.domain.parameters import bind
 from engine.domain.values import JsonObject
@@ -11,7 +15,9 @@ from engine.domain.workflow import Parameter, ParameterType
 from engine.errors import Invalid, NotFound
 from engine.services import applications, catalog, executions, graphs, resources, views
 from engine.store import events
-from tests.services.conftest import ME, House
+from mcp_server.server import create_server
+from tests.services.conftest import ME, Build, House
+from tests.support import team
 from tests.support.score import score
 
 CANARY = "canary-7f3a"
@@ -57,6 +63,34 @@ def test_secrets_are_shown_nowhere(house: House) -> None:
     assert "s3cret-key" not in text
     found = resources.get(house.platform, house.resources("shop")["db"].id).resource
     assert "s3cret-key" in json.dumps(views.resource(found, reveal=True))
+
+
+def test_a_secret_stays_one_when_a_newer_version_of_its_provider_calls_it_none(build: Build, tmp_path: Path) -> None:
+    house = build(team.write(tmp_path / "old"))
+    house.submit(score(db={"type": "database", "params": {"password": CANARY, "note": "seen"}}))
+    house.rest()
+    newer = team.write(tmp_path / "newer")
+    manifest = newer / "provider.yaml"
+    openly = manifest.read_text().replace("version: 1.0.0", "version: 2.0.0").replace(", writeOnly: true", "")
+    manifest.write_text(openly)
+    renewed = house.reopened(newer)
+    provider, kind = catalog.resource_type(renewed.platform, "database")
+    told = anyio.run(_told_over_mcp, renewed)
+    renewed.running.close(grace=0)
+    assert (provider.version, kind.secret_params) == ("2.0.0", frozenset())
+    assert CANARY not in told
+    assert "'***'" in told
+    assert "note: seen" in told
+
+
+async def _told_over_mcp(house: House) -> str:
+    """The spec by the resource and by the tool, and the resource that was made."""
+    async with Client(create_server(house.platform, actor=ME)) as client:
+        spec = await client.read_resource("innominatus://specs/shop")
+        listed = await client.call_tool("list_specs", {"application": "shop", "detail": "full"})
+        made = await client.call_tool("get_resource_details", {"resource_id": house.resources("shop")["db"].id})
+    texts = [content.text for content in spec.contents if isinstance(content, TextResourceContents)]
+    return "\n".join([*texts, str(listed), str(made)])
 
 
 def test_the_graph_is_shown_as_it_was_at_a_moment(house: House) -> None:

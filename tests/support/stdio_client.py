@@ -26,14 +26,41 @@ class Client:
         )
         self._number = 0
         hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-        assert self.ask("initialize", hello)["serverInfo"]["name"] == "innominatus"
+        self.heard: list[dict[str, Any]] = []
+        """Notifications that came before an answer."""
+        self.hello = self.ask("initialize", hello)
+        assert self.hello["serverInfo"]["name"] == "innominatus"
         self._send({"method": "notifications/initialized"})
 
     def ask(self, method: str, params: dict[str, Any]) -> Any:
         self._number += 1
         self._send({"id": self._number, "method": method, "params": params})
+        return self.answer(self._number)["result"]
+
+    def answer(self, number: int) -> Any:
+        """The message that answers that request."""
+        while (message := self._read()).get("id") != number:
+            self.heard.append(message)
+        return message
+
+    def refused(self, method: str, params: dict[str, Any]) -> str:
+        """What the protocol error says."""
+        self._number += 1
+        self._send({"id": self._number, "method": method, "params": params})
+        return self.answer(self._number)["error"]["message"]
+
+    def updated(self) -> str:
+        """The address of the next resource that is said to have changed."""
+        while not self.heard:
+            self.heard.append(self._read())
+        message = self.heard.pop(0)
+        return message["params"]["uri"] if message["method"] == "notifications/resources/updated" else self.updated()
+
+    def _read(self) -> Any:
         assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())["result"]
+        line = self.process.stdout.readline()
+        assert line, "the process has closed its stdout"
+        return json.loads(line)
 
     def tools(self) -> int:
         return len(self.ask("tools/list", {})["tools"])
