@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.dialects import postgresql
 
 from engine.store.database import Transaction
@@ -58,8 +59,11 @@ def _type(column: sa.Column[object]) -> str:
 
 
 def as_json(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows for `json_to_recordset`: bytes as hexadecimal digits, moments as text, nothing for NULL."""
-    return dump_json([{name: _plain(value) for name, value in row.items() if value is not None} for row in rows])
+    """Rows for `json_to_recordset`: bytes as hexadecimal digits, moments as text."""
+    try:
+        return to_json(rows, bytes_mode="hex").decode()
+    except ValueError:  # one goes two hundred levels deep, or holds half a character
+        return dump_json([{name: _plain(value) for name, value in row.items()} for row in rows])
 
 
 def _plain(value: object) -> object:

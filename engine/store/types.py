@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
@@ -88,7 +88,10 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 def dump_json(value: object) -> str:
     """Compact JSON; keys keep their order."""
-    return _ENCODER.encode(value)
+    try:
+        return to_json(value).decode()
+    except ValueError:  # it goes two hundred levels deep, or holds half a character
+        return _ENCODER.encode(value)
 
 
 def load_json(text: str | bytes) -> Any:
