@@ -22,8 +22,8 @@ class Token:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self.reason: StopReason | None = None
-        self.draining = threading.Event()
-        """Set when the process is about to stop: what is at work may end, nothing new begins."""
+        self.draining = False
+        """True when the process is about to stop: what is at work may end, nothing new begins."""
 
     @property
     def cancelled(self) -> bool:

@@ -177,7 +177,7 @@ class Engine:
         self._at_work = False
         self._release(self._claimer.close())
         for held in self._claimer.held():
-            held.token.draining.set()
+            held.token.draining = True
         deadline = time.monotonic() + grace
         with self._rested:
             while not self._claimer.idle and (left := deadline - time.monotonic()) > 0:

@@ -63,7 +63,7 @@ class Progress:
         self.approved.add(name)
 
     def position(self, step: Step) -> int:
-        return self.workflow.steps.index(step)
+        return next(number for number, one in enumerate(self.workflow.steps) if one is step)
 
     def next_attempt(self, name: str) -> int:
         self.attempts[name] = self.attempts.get(name, 0) + 1

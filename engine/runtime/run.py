@@ -94,7 +94,7 @@ class Run:
     def _let_go(self, error: DatabaseAway) -> Writing:
         """The database is away: keep what is at work, begin nothing; whoever finds the lease over goes on."""
         logger.warning("run.database_away", execution=self._execution.id, error=in_short(error))
-        self._token.draining.set()
+        self._token.draining = True
         with contextlib.suppress(Abandoned, DatabaseAway):
             yield from self._heed_token()
 
@@ -190,7 +190,7 @@ class Run:
 
     def _heed_token(self) -> Writing:
         """When the process is about to stop, take in what is at work and begin nothing; leave when the token is set."""
-        if self._token.draining.is_set():
+        if self._token.draining:
             self._take_in_all()
             self._token.set(StopReason.STOPPING)
         if self._token.cancelled:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast
 
+from pydantic_core import to_json
+
 from engine.domain.values import Json, JsonObject
 from engine.steps.base import StepFailed
 
@@ -24,9 +26,9 @@ def accepted(outputs: JsonObject, *, max_bytes: int = MAX_BYTES) -> JsonObject:
     for name, value in outputs.items():
         check_name(name)
         _check_value(name, value, 0)
-    size = len(json.dumps(outputs, ensure_ascii=False).encode())
+    size = len(to_json(outputs))
     if size > max_bytes:
-        largest = max(outputs, key=lambda name: len(json.dumps(outputs[name])))
+        largest = max(outputs, key=lambda name: len(to_json(outputs[name])))
         raise StepFailed(
             f"The step's outputs are too large: {size} bytes, at most {max_bytes}; the largest is `{largest}`.",
             hint="Declare large files as `artifacts` and give out their path.",
