@@ -84,6 +84,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     Do.RUN_AGAIN: ("run", "{workflow_name}", "--param", "NAME=VALUE"),
     Do.READ_LOG: ("workflow", "logs", "{execution_id}", "--step", "{step_name}"),
     Do.SEE_RESOURCE: ("resource", "{resource_id}"),
+    Do.SEE_EXECUTION: ("workflow", "detail", "{execution_id}"),
     Do.RETRY_RESOURCE: ("resource", "retry", "{resource_id}"),
     Do.RETRY_EXECUTION: ("workflow", "retry", "{execution_id}"),
     Do.RESOLVE_RESOURCE: ("resource", "resolve", "{resource_id}", "--as", "active|gone"),

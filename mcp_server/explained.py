@@ -52,13 +52,15 @@ def _next(why: Diagnosis, *, log_shown: bool) -> Iterator[str]:
         yield call("get_resource_details", resource_id=why.node.resource_id)
 
 
-_LOOKS = frozenset({Do.READ_LOG, Do.SEE_RESOURCE})
+_LOOKS = frozenset({Do.READ_LOG, Do.SEE_RESOURCE, Do.SEE_EXECUTION})
 
 
 def _calls(move: Move) -> Iterator[str]:
     """How to look closer, where the client may."""
     if move.do is Do.READ_LOG and enabled("get_workflow_status"):
         yield call("get_workflow_status", execution_id=move.execution_id, logs="tail", step=move.step)
+    elif move.do is Do.SEE_EXECUTION and enabled("get_workflow_status"):
+        yield call("get_workflow_status", execution_id=move.execution_id)
     elif move.do is Do.SEE_RESOURCE and enabled("get_resource_details"):
         yield call("get_resource_details", resource_id=move.resource_id)
 

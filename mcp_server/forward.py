@@ -183,7 +183,7 @@ def forwarder(url: str, token: str, selection: Selection = Selection()) -> Serve
     server = Server(
         "innominatus",
         version=version("innominatus"),
-        instructions=instructions(selection),
+        instructions=instructions(selection, far=True),
         lifespan=connected,
         on_list_tools=_forwarded(ListToolsRequest, ListToolsResult),
         on_call_tool=_call_tool,

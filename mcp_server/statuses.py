@@ -18,6 +18,7 @@ Logs = Literal["none", "failed", "tail"]
 _STEP_COLUMNS = ("step", "type", "status", "attempt", "duration_ms", "note")
 _LOG_TAIL, _NOTE = 3000, 500
 _CUT = "…"
+_DONE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 
 
 async def watched(house: House, execution_id: ExecutionId, seconds: int, context: Context) -> ExecutionView:
@@ -86,18 +87,20 @@ def _step(step: StepRun) -> list[Json]:
     shown = views.step(step)
     waits = shown["waits_for"]
     note = step.error or step.reason
-    if not note and isinstance(waits, dict):
+    if not note and isinstance(waits, dict) and step.state is StepState.WAITING:
         note = f"waits for {waits['kind']} {waits['ref'] or ''}".strip()
     return [step.name, step.type, shown["status"], step.attempt, step.duration_ms, note]
 
 
 def _logs(house: House, view: ExecutionView, which: Logs, only: str) -> JsonObject:
-    """The end of the newest attempt's log, per step."""
+    """The end of the newest attempt's log, per step; of those that failed unless it is asked for more."""
     if which == "none" or not (view.steps or only):
         return {}
     found: JsonObject = {}
+    mended = {step.name for step in view.steps if step.state in _DONE}
     for step, text in executions.logs(house.platform, view.execution.id, step=only or None):
-        if text.strip() and (only or which == "tail" or step.state is StepState.FAILED):
+        failed = step.state is StepState.FAILED and step.name not in mended
+        if text.strip() and (only or which == "tail" or failed):
             # The newline makes it a fenced block, also when it is one line.
             shown = text.rstrip()
             found[step.name] = f"{shown}\n" if len(shown) <= _LOG_TAIL else f"{_CUT}{shown[-_LOG_TAIL:]}\n"

@@ -45,6 +45,7 @@ class Do(StrEnum):
     """Outside of the platform: `why` says what."""
     READ_LOG = "read_log"
     SEE_RESOURCE = "see_resource"
+    SEE_EXECUTION = "see_execution"
     RETRY_RESOURCE = "retry_resource"
     RETRY_EXECUTION = "retry_execution"
     RESOLVE_RESOURCE = "resolve_resource"

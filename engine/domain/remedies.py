@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engine.domain.diagnosis import CauseClass, Do, Fault, Finding, Move, Node, Retry, RetrySafety
 from engine.domain.provider import Operation
+from engine.domain.values import ExecutionId
 
 _C = CauseClass
 _REFUSED = re.compile(r"http_4(?!08)[0-9]{2}")
@@ -33,13 +34,14 @@ _MEND = {
 class Standing:
     """How things stand with what failed. `superseded` says why it cannot be retried; empty when it can.
 
-    `asked` is whose values led to it. `repeats` is what a retry has to be asked for, in that order. `mended` is what it
+    `newer` is the run that has taken the place of the failed one. `asked` is whose values led to it. `repeats` is what a retry has to be asked for, in that order. `mended` is what it
     failed for, where that is there by now.
     """
 
     node: Node
     asked: Node
     superseded: str = ""
+    newer: ExecutionId | None = None
     repeats: tuple[Node, ...] = ()
     mended: str = ""
 
@@ -83,7 +85,9 @@ def moves_of(fault: Fault, finding: Finding, standing: Standing, retry: Retry) -
 
 def _moves(fault: Fault, finding: Finding, standing: Standing, retry: Retry) -> Iterator[Move]:
     node, cause = standing.node, finding.cause
-    if cause is _C.SPEC:
+    if standing.newer is not None:
+        yield Move(Do.SEE_EXECUTION, "Something newer was asked for: see its run.", execution_id=standing.newer)
+    elif cause is _C.SPEC:
         yield _corrected(standing.asked)
     elif cause in _MEND and not (cause is _C.PLATFORM and fault.reason == "interrupted"):
         why = _MEND[cause]

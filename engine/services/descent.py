@@ -178,7 +178,14 @@ def superseded(resource: Resource | None, execution: Execution | None) -> str:
         return "It is asked for again already, and starts by itself once it is its turn."
     if resource.state is ResourceState.BLOCKED:
         return "It has not begun, and goes on by itself once what it waits for is there."
-    newest = execution is None or resource.execution_id == execution.id
-    moved = "" if newest else f" and its newest execution is {resource.execution_id}"
+    newer = newer_run(resource, execution)
+    moved = "" if newer is None else f" and its newest execution is {newer}"
     failed = resource.state is ResourceState.FAILED
-    return "" if failed and newest else f"It has moved on since: the resource is {resource.state}{moved}."
+    return "" if failed and newer is None else f"It has moved on since: the resource is {resource.state}{moved}."
+
+
+def newer_run(resource: Resource | None, execution: Execution | None) -> ExecutionId | None:
+    """The run that has taken the place of `execution`; health checks take no place."""
+    if resource is None or execution is None or execution.operation is Operation.READ:
+        return None
+    return None if resource.execution_id == execution.id else resource.execution_id

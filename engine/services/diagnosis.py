@@ -12,7 +12,7 @@ from engine.domain.remedies import Standing
 from engine.domain.values import ExecutionId, ResourceId
 from engine.domain.workflow import Step
 from engine.errors import Invalid, NotFound
-from engine.services.descent import Descent, Link, ails, is_broken, superseded
+from engine.services.descent import Descent, Link, ails, is_broken, newer_run, superseded
 from engine.services.leftovers import MOST_NAMED, left_behind
 from engine.services.platform import Platform
 from engine.steps import registry
@@ -146,7 +146,9 @@ def _standing(descent: Descent) -> Standing:
             repeats.append(above)
         again = link is not Link.BLOCKED
     asked = chain[0] if Link.CHILD in links or Link.WAITS in links else node
-    return Standing(node, asked, superseded(descent.resource, descent.execution), tuple(repeats), descent.mended)
+    resource, run = descent.resource, descent.execution
+    newer = newer_run(resource, run)
+    return Standing(node, asked, superseded(resource, run), newer, tuple(repeats), descent.mended)
 
 
 def _also(records: _Records) -> Iterator[Also]:

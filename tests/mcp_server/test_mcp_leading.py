@@ -14,6 +14,7 @@ from engine.domain.values import ExecutionId
 from engine.services import executions
 from engine.services.platform import Platform
 from mcp_server.server import create_server
+from mcp_server.toolsets import Selection, Toolset
 from tests.mcp_server.conftest import AGENT, Answer, Caller, Connect
 from tests.support import team
 from tests.support.platforms import until
@@ -108,3 +109,32 @@ async def test_what_is_asked_for_anew_shows_no_error_and_leads_on(
     assert listed.next == [watch(again["first"])]
     assert "The check failed" not in frail.text + listed.text
     assert "explain" not in frail.data
+
+
+async def test_what_failed_before_something_newer_leads_to_the_newer_run(
+    connect: Connect, era: str, tmp_path: Path
+) -> None:
+    frail = {"type": "fragile", "params": {"needs_file": str(tmp_path / "flag")}}
+    newer = {"type": "fragile", "params": {"needs_file": str(tmp_path / "flag"), "size": 2}}
+    async with connect() as call:
+        made = by_name(await call.ok("submit_spec", spec_yaml=score(f"past-{era}", frail=frail), wait_seconds=20))
+        (tmp_path / "flag").touch()
+        again = by_name(await call.ok("submit_spec", spec_yaml=score(f"past-{era}", frail=newer), wait_seconds=20))
+        past = await call.ok("get_workflow_status", execution_id=made["frail"]["execution_id"])
+    assert past.next[0] == f"get_workflow_status(execution_id={again['frail']['execution_id']})"
+    assert not any("corrected" in step for step in past.next)
+
+
+async def test_a_repeat_that_succeeded_shows_no_log_of_the_failure(
+    platform: Platform, era: str, tmp_path: Path
+) -> None:
+    frail = {"type": "fragile", "params": {"needs_file": str(tmp_path / "flag")}}
+    both = Selection(frozenset({Toolset.CORE, Toolset.OPERATE}))
+    async with Client(create_server(platform, actor=AGENT, selection=both), mode=era) as client:
+        call = Caller(client)
+        made = by_name(await call.ok("submit_spec", spec_yaml=score(f"well-{era}", frail=frail), wait_seconds=20))
+        before = await call.ok("get_workflow_status", execution_id=made["frail"]["execution_id"])
+        (tmp_path / "flag").touch()
+        after = await call.ok("retry", execution_id=made["frail"]["execution_id"], wait_seconds=20)
+    assert "logs" in before.data
+    assert (after["status"], after.data.get("logs")) == ("succeeded", None)

@@ -57,7 +57,9 @@ def test_what_was_repeated_with_success_is_told_as_over(house: House, tmp_path: 
     assert why is not None
     assert why.retry.safety is RetrySafety.POINTLESS
     assert "moved on" in why.retry.why
-    assert not any(move.do in {Do.RETRY_RESOURCE, Do.RETRY_EXECUTION} for move in why.moves)
+    assert not any(move.do in {Do.RETRY_RESOURCE, Do.RETRY_EXECUTION, Do.CORRECT_SPEC} for move in why.moves)
+    newest = house.resources("shop")["frail"].execution_id
+    assert (why.moves[0].do, why.moves[0].execution_id) == (Do.SEE_EXECUTION, newest)
 
 
 def test_asking_twice_gives_the_same_answer(house: House, tmp_path: Path) -> None:
