@@ -34,8 +34,8 @@ _MEND = {
 class Standing:
     """How things stand with what failed. `superseded` says why it cannot be retried; empty when it can.
 
-    `newer` is the run that has taken the place of the failed one. `asked` is whose values led to it. `repeats` is what a retry has to be asked for, in that order. `mended` is what it
-    failed for, where that is there by now.
+    `newer` is the run that has taken the place of the failed one. `asked` is whose values led to it. `repeats` is what
+    a retry has to be asked for, in that order. `mended` is what it failed for, where that is there by now.
     """
 
     node: Node

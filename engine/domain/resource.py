@@ -260,7 +260,7 @@ def _after_failure(resource: Resource, end: RunEnd) -> Operation:
 def withdraw(resource: Resource, *, error: str = "") -> Resource:
     """The resource whose deletion, which has not begun, is not wanted any more; what it missed is pending instead.
 
-    One that had failed before has failed again: `error` is that of its newest run.
+    One that had failed before has failed again: `error` is what was told of that.
     """
     if resource.state is ResourceState.FAILED:
         failed = Operation.UPDATE if resource.fingerprint else Operation.CREATE

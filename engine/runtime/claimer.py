@@ -64,8 +64,6 @@ class Claimer:
         """What is being ended by no thread that its end would set free for other work."""
         self._ends: deque[tuple[float, int]] = deque()
         self._hope = True
-        self._called = False
-        """Whether there was a call for work that may have come too early: before the end that makes room for it."""
         self._closed = False
         self._clock = clock
         self._answered = clock()
@@ -73,7 +71,6 @@ class Claimer:
 
     def hope(self) -> None:
         """There may be something to claim."""
-        self._called = True
         self._hope = True
 
     @property
@@ -167,16 +164,17 @@ class Claimer:
         At the end of the block, when it is committed, the threads find the claims at their next turn.
         """
         taken: list[Held] = []
-        seats = ready = 0
+        seats = 0
+        ready: set[ExecutionId] = set()
 
         def book(tx: Transaction) -> None:
             nonlocal seats, ready
             taken.clear()
-            ready = len(tx.readied)
+            ready = set(tx.readied)
             with self._lock:
                 self._booked -= seats
                 free = self._threads - self._running - self._booked - len(self._waiting)
-                seats = 0 if self._closed else max(0, min(ready, free))
+                seats = 0 if self._closed else max(0, min(len(ready), free))
                 self._booked += seats
                 busy = list(self._held)
             if seats:
@@ -191,8 +189,7 @@ class Claimer:
                 self._booked -= seats
                 if committed:
                     self._keep(taken)
-                    self._called |= len(taken) < ready
-                    self._hope |= not ready or len(taken) < ready
+                    self._hope |= not ready or not ready <= {held.claim.execution.id for held in taken}
 
     def _keep(self, taken: Sequence[Held]) -> None:
         self._waiting.extend(taken)
@@ -232,16 +229,17 @@ class Claimer:
             busy = list(self._held)
         return self._claimed(tx, limit, busy) if limit > 0 else []
 
-    def give(self, taken: Sequence[Held], *, more: bool) -> None:
+    def give(self, taken: Sequence[Held], *, more: bool, running: int) -> None:
         """The claims of `take` are ours: threads find them at their next turn.
 
         With `more`, others are queued: what has ended may have been all that kept those of its application waiting.
-        So it is with what was queued while the end was being committed, and looked for too early.
+        So it may be with what was queued while the end was being committed, and looked for too early, where `running`
+        comes anywhere near a limit.
         """
+        limit = min(self._cap, self._most or self._cap)
         with self._lock:
             self._keep(taken)
-            self._hope |= more or self._called
-            self._called = False
+            self._hope |= more or 2 * running > limit
 
     def done(self, held: Held) -> None:
         """The run of a claim has come to rest."""

@@ -6,6 +6,7 @@ from typing import TypeVar
 from engine.services.platform import Platform
 from engine.store.again import transacted
 from engine.store.database import Transaction
+from engine.store.drawing import draw_now
 
 T = TypeVar("T")
 
@@ -19,6 +20,7 @@ def begun(platform: Platform, work: Callable[[Transaction], T]) -> T:
 
         def attempt(tx: Transaction) -> T:
             answer = work(tx)
+            draw_now(tx)  # whoever claims may hold up other claims until the commit
             claim(tx)  # also where nothing is ready: what an undone attempt claimed is let go
             return answer
 

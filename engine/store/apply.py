@@ -35,20 +35,21 @@ from engine.store.tables import step_runs
 class Applied:
     """Per record in the order given: True when it is on record. `ended` executions rest now, `woken` became ready.
 
-    `queued`: others waited for a worker before that, which may have been for one that rests now.
+    Before that, `queued` says whether others waited for a worker, and `running` executions were at work, of any worker.
     """
 
     held: tuple[bool, ...]
     ended: int = 0
     woken: int = 0
     queued: bool = False
+    running: int = 0
 
 
 def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> Applied:
     """Apply a batch that holds at most one record per execution."""
     folded = fold(tx, records)
     rests = any(isinstance(change, ExecutionEnded | ExecutionWaits) for record in records for change in record.changes)
-    ours, queued = journal_sql.write(tx, folded, rests=rests)
+    ours, queued, running = journal_sql.write(tx, folded, rests=rests)
     tx.touched.update(ours)
     written = _written(tx, [record for record in records if record.execution.id not in ours])
     live = sorted((r for r in records if r.execution.id in ours), key=lambda record: record.execution.id)
@@ -58,7 +59,7 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
             leavings.put_artifact(tx, execution_id, position, content)
     ended = sum(isinstance(change, ExecutionEnded | ExecutionWaits) for record in live for change in record.changes)
     held = tuple(record.execution.id in ours or record.execution.id in written for record in records)
-    return Applied(held, ended, _ends(tx, live, choose=choose), queued)
+    return Applied(held, ended, _ends(tx, live, choose=choose), queued, running)
 
 
 def is_single(records: Sequence[Record]) -> bool:

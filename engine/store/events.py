@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.domain.event import BEGINNING, EVERYTHING, Event, Position, Wanted
+from engine.domain.resource import ResourceState
 from engine.domain.values import ApplicationId, EventId, ExecutionId, ResourceId
 from engine.store.bulk import insert_rows
 from engine.store.database import Transaction
@@ -99,6 +100,14 @@ def listed(
         query = query.where(events.c.resource_id == resource_id)
     query = query.order_by(*(_NEWEST_FIRST if newest_first else _ORDER)).limit(limit)
     return [_event(row) for row in tx.connection.execute(query)]
+
+
+def newest_error(tx: Transaction, resource_id: ResourceId) -> str:
+    """What was told when the resource failed the last time; empty when it never did, or that is forgotten."""
+    failed = sa.and_(events.c.resource_id == resource_id, events.c.kind == f"resource.{ResourceState.FAILED.value}")
+    query = sa.select(events.c.data).where(failed).order_by(events.c.id.desc()).limit(1)
+    data = tx.connection.execute(query).scalar()
+    return str(data.get("error") or "") if data else ""
 
 
 def mend_order(tx: Transaction) -> bool:

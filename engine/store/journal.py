@@ -11,6 +11,7 @@ from engine.errors import Unavailable
 from engine.store.apply import Applied, apply_records, is_single
 from engine.store.away import DatabaseAway, DatabaseBusy, away_because, in_short
 from engine.store.database import Store, Transaction
+from engine.store.drawing import draw_now
 from engine.store.records import Record
 from engine.store.settling import Choose
 
@@ -30,8 +31,11 @@ class Refill(Protocol[Held]):
         """Claim up to `ended` executions inside `tx`."""
         ...
 
-    def give(self, taken: Sequence[Held], *, more: bool) -> None:
-        """The transaction is committed: the claims, if any, are ours. `more`: there may be more to claim."""
+    def give(self, taken: Sequence[Held], *, more: bool, running: int) -> None:
+        """The transaction is committed: the claims, if any, are ours.
+
+        `more`: there may be more to claim. As it began, `running` executions were at work over all workers.
+        """
         ...
 
 
@@ -145,10 +149,11 @@ class Journal(Generic[Held]):
         with self._store.single() if is_single(records) else self._store.begin() as tx:
             applied = apply_records(tx, records, choose=self._choose)
             if applied.ended:
+                draw_now(tx)  # whoever claims may hold up other claims until the commit
                 fresh = self._refill.take(tx, applied.ended)
                 more = applied.queued or len(tx.readied) > len(fresh)
         if applied.ended:
-            self._refill.give(fresh, more=more)
+            self._refill.give(fresh, more=more, running=applied.running)
         return applied
 
     def _tell(self, batch: Sequence[_Entry], applied: Applied) -> None:

@@ -15,12 +15,18 @@ from engine.store.database import Transaction
 from engine.store.folding import Folded, Row
 from engine.store.types import dump_json, sqlite_time
 
+MOST_COUNTED = 1000
+
 
 class Written(NamedTuple):
-    """`ours` are the executions that were written. `queued`: some come to rest, and others wait for a worker."""
+    """`ours` are the executions that were written.
+
+    Where some come to rest: whether others are `queued`, and how many are `running`, up to `MOST_COUNTED`.
+    """
 
     ours: frozenset[ExecutionId]
-    queued: bool
+    queued: bool = False
+    running: int = 0
 
 
 def write(tx: Transaction, folded: Folded, *, rests: bool) -> Written:
@@ -50,7 +56,8 @@ WHERE id = :id"""
 _QUEUED = """\
 EXISTS (SELECT 1 FROM executions WHERE state = 'pending' AND ready_at <= {now})
   OR EXISTS (SELECT 1 FROM executions WHERE ready_at IS NOT NULL AND state <> 'pending' AND ready_at <= {now})"""
-_SQLITE_QUEUED = f"SELECT {_QUEUED.format(now=':now')}"
+_RUNNING = f"(SELECT count(*) FROM (SELECT 1 FROM executions WHERE state = 'running' LIMIT {MOST_COUNTED}) AS running)"  # noqa: S608 - ours
+_SQLITE_REST = f"SELECT {_QUEUED.format(now=':now')}, {_RUNNING}"
 _SQLITE_BEGIN = """\
 INSERT INTO step_runs (execution_id, position, attempt, name, type, execution_attempt, state, reason, error,
   outputs_sealed, wait_kind, wait_ref, memo_sealed, wake_at, started_at, finished_at)
@@ -79,6 +86,8 @@ def _write_sqlite(tx: Transaction, folded: Folded, *, rests: bool) -> Written:
         if standing.get(row["id"]) == (row["fence"], row["sequence"] - 1)
     }
 
+    queued, running = run(_SQLITE_REST, {"now": now}).one() if rests else (False, 0)
+
     def wake_at(row: Row) -> str | None:
         after = row["wake_after"]
         return None if after is None else sqlite_time(tx.now + timedelta(seconds=after))
@@ -99,8 +108,7 @@ def _write_sqlite(tx: Transaction, folded: Folded, *, rests: bool) -> Written:
     ):
         if rows:
             run(statement, rows)
-    queued = rests and bool(run(_SQLITE_QUEUED, {"now": now}).scalar_one())
-    return Written(frozenset(ours), queued)
+    return Written(frozenset(ours), bool(queued), running)
 
 
 def _of(rows: Iterable[Row], ours: Collection[ExecutionId]) -> Iterable[Row]:
@@ -163,12 +171,13 @@ _FINISH_GIVEN = """\
   WHERE step_runs.execution_id = f.execution_id AND step_runs.position = f.position AND step_runs.attempt = f.attempt"""
 _FINISH = f", finished AS (\n{_FINISH_GIVEN.format(which=_OURS)}\n)"
 _FINISH_ALONE = _FINISH_GIVEN.format(which="true")
-_TOLD = "\nSELECT id, clock_timestamp(), {queued} FROM advanced"
+_TOLD = "\nSELECT id, clock_timestamp(), {rest} FROM advanced"
+_REST = f"{_QUEUED.format(now='clock_timestamp()')}, {_RUNNING}"
 _STATEMENTS = {
     (begins, finishes, rests): _ADVANCE
     + (_BEGIN if begins else "")
     + (_FINISH if finishes else "")
-    + _TOLD.format(queued=_QUEUED.format(now="clock_timestamp()") if rests else "false")
+    + _TOLD.format(rest=_REST if rests else "false, 0")
     for begins in (False, True)
     for finishes in (False, True)
     for rests in (False, True)
@@ -205,4 +214,4 @@ def _write_postgresql(tx: Transaction, folded: Folded, *, rests: bool) -> Writte
                 run(statement, {"rows": as_json(mine)})
         if mine := list(_of(folded.finished, ours)):
             run(_FINISH_ALONE, {"finished": as_json(mine)})
-    return Written(frozenset(ours), queued=bool(found) and found[0][2])
+    return Written(frozenset(ours), *found[0][2:]) if found else Written(frozenset())

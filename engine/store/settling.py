@@ -19,7 +19,7 @@ from engine.domain.resource import (
 )
 from engine.domain.runs import Execution
 from engine.domain.values import SYSTEM, ApplicationId, ResourceId
-from engine.store import applications, dependencies, events, executions, graph, resources, steps
+from engine.store import applications, dependencies, events, graph, resources, steps
 from engine.store.database import Transaction
 from engine.store.dependencies import Edge
 from engine.store.readiness import start_ready, state_event
@@ -146,16 +146,12 @@ def _keep_used(
         frontier = {rid for rid in used if locked[rid].pending is Operation.DELETE and not locked[rid].in_progress}
         kept |= frontier
     for rid in kept:
-        after = withdraw(locked[rid], error=_error_of_newest_run(tx, locked[rid]))
+        failed = locked[rid].state is ResourceState.FAILED
+        after = withdraw(locked[rid], error=events.newest_error(tx, rid) if failed else "")
         locked[rid] = after if after.pending is None else _renewed(after, after.pending, choose, repeats=False)
     dependencies.mark_met(tx, [rid for rid in kept if locked[rid].settled])
     _after_failure(tx, locked, sorted(rid for rid in kept if _in_the_way(locked[rid])))
     return kept
-
-
-def _error_of_newest_run(tx: Transaction, resource: Resource) -> str:
-    run = None if resource.execution_id is None else executions.get(tx, resource.execution_id)
-    return run.error if run else ""
 
 
 def _state_moved(after: dict[ResourceId, Resource], before: dict[ResourceId, Resource], rid: ResourceId) -> bool:

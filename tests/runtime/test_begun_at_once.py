@@ -114,8 +114,13 @@ def test_a_first_submission_asks_the_database_little(store: Store, provider: Pat
             lambda: house.submit(SPEC.replace("shop", next(names))) and house.settled(),
             lambda: sent.claims_with("INSERT INTO resources"),
         )
-    statements = set(sent.with_one("INSERT INTO resources")[-1])
+    statements = list(dict.fromkeys(sent.with_one("INSERT INTO resources")[-1]))
     assert len(statements) <= 19, "\n".join(statements)  # with the claim, and what the graph and the timeline say
+    drawn, claimed = (
+        next(place for place, one in enumerate(statements) if one.startswith(beginning))
+        for beginning in ("INSERT INTO graph_edges", "UPDATE executions SET state=")
+    )
+    assert drawn < claimed, "claims may exclude each other until the commit"
 
 
 def test_so_are_a_retry_and_its_claim(store: Store, provider: Path, tmp_path: Path) -> None:
@@ -252,22 +257,43 @@ def test_what_an_attempt_claimed_that_was_undone_is_nobodys(store: Store, provid
 
 
 def test_an_end_is_followed_by_a_look_for_work_only_where_there_may_be_more(store: Store) -> None:
-    claimer = Claimer(store.by_keys, worker="me", threads=2, cap=1, lease=30.0)
+    claimer = Claimer(store.by_keys, worker="me", threads=2, cap=4, lease=30.0)
+    assert claimer.next() is None
+    claimer.give([], more=False, running=1)
+    assert not claimer.hopeful
+    claimer.give([], more=True, running=1)
+    assert claimer.hopeful
+
+
+@pytest.mark.parametrize("limit", ["cap", "most"])
+def test_what_another_worker_looked_for_in_vain_while_an_end_was_committed_is_found_after_it(
+    store: Store, limit: str
+) -> None:
+    cap, most = (1, 0) if limit == "cap" else (100, 1)
+    mine, other = (
+        Claimer(store.by_keys, worker=name, threads=2, lease=30.0, cap=cap, most=most) for name in ("me", "you")
+    )
     new = NewExecution("team", "digest", "path", "app", "user:me")
     with store.begin() as tx:
         queue(tx, [new])
-    held = claimer.next()
+    held = mine.next()
     assert held is not None
-    assert claimer.next() is None
+    assert mine.next() is None
     with store.begin() as tx:
-        taken = claimer.take(tx, 1)
-    claimer.give(taken, more=False)
-    claimer.done(held)
-    assert not claimer.hopeful
-    claimer.give([], more=True)
-    assert claimer.hopeful
+        queue(tx, [new])  # the statement of the end did not see it
+    assert other.next() is None
+    mine.give([], more=False, running=1)
+    assert mine.hopeful
+
+
+def test_a_request_whose_seat_another_one_took_is_looked_for(store: Store) -> None:
+    claimer = Claimer(store.by_keys, worker="me", threads=2, cap=10, lease=30.0)
     assert claimer.next() is None
-    claimer.hope()
-    assert claimer.next() is None  # room is made for it by an end that is not committed yet
-    claimer.give([], more=False)
-    assert claimer.hopeful
+    early, late = (NewExecution("team", "digest", "path", name, "user:me") for name in ("early", "late"))
+    with store.begin() as tx:
+        (first,) = queue(tx, [early])  # by another process, whose call is on its way
+    with claimer.booking() as book, store.begin() as tx:
+        (second,) = queue(tx, [late])
+        book(tx)
+    taken = [claimer.next(), claimer.next()]
+    assert [held.claim.execution.id for held in taken if held] == [first, second]

@@ -208,8 +208,8 @@ class Idle:
     def take(self, tx: object, ended: int) -> list[Held]:
         return []
 
-    def give(self, taken: object, *, more: bool) -> None:
-        del more
+    def give(self, taken: object, *, more: bool, running: int) -> None:
+        del more, running
         assert not taken
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from engine.domain.event import BEGINNING, Event, Position, Wanted
-from engine.domain.values import ApplicationId
+from engine.domain.values import ApplicationId, ResourceId
 from engine.store import events
 from engine.store.database import Store, Transaction
 from engine.store.tables import events as table
@@ -208,3 +208,15 @@ def test_a_timeline_from_a_server_that_had_come_further_is_readable_and_goes_on(
     assert kinds(store) == ["old.n0", "old.n1", "old.n2", "new.one"]
     assert kinds(store, cursor) == ["old.n2", "new.one"]
     store.close()
+
+
+def test_why_a_resource_failed_the_last_time_stays_in_the_timeline(store: Store) -> None:
+    def told(kind: str, resource: int, error: str) -> Event:
+        return Event(kind, "user:me", resource_id=ResourceId(resource), data={"error": error})
+
+    with store.begin() as tx:
+        events.record(tx, [told("resource.failed", 1, "first"), told("resource.failed", 2, "of another")])
+    with store.begin() as tx:
+        events.record(tx, [told("resource.failed", 1, "second"), told("resource.active", 1, "")])
+    with store.read() as tx:
+        assert [events.newest_error(tx, ResourceId(number)) for number in (1, 2, 3)] == ["second", "of another", ""]

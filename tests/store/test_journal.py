@@ -199,10 +199,12 @@ class NoRefill:
 
     def __init__(self) -> None:
         self.more: list[bool] = []
+        self.running: list[int] = []
 
-    def give(self, taken: Sequence[int], *, more: bool) -> None:
+    def give(self, taken: Sequence[int], *, more: bool, running: int) -> None:
         assert not taken
         self.more.append(more)
+        self.running.append(running)
 
 
 @contextmanager
@@ -329,6 +331,7 @@ def test_whoever_comes_to_rest_asks_for_more_only_where_others_are_queued(store:
         assert len(taken(store)) == 1
         assert write(journal, record(third, 1, STARTED, DONE, rest))
     assert refill.more == [False, True, False]
+    assert refill.running == [3, 2, 2]
 
 
 @pytest.mark.parametrize("rest", REST, ids=["ended", "waits"])
