@@ -102,7 +102,7 @@ STYLES = {
     "create": "green",
     "update": "yellow",
     "delete": "red",
-    "retain": "yellow",
+    "forget": "yellow",
 }
 
 
