@@ -156,6 +156,12 @@ def test_what_is_not_there_ends_with_3_and_suggests(served: Served) -> None:
     assert served.ctl("status", "../../health").code == 3
 
 
+def test_a_provider_shows_which_params_its_types_take(served: Served) -> None:
+    rows = [line.split() for line in served.ctl("provider", "cli-team").out.splitlines()]
+    assert ["sized", "size", "string", "(small/large)", "=", "small", "yes", "How", "large", "it", "is"] in rows
+    assert ["sized", "open", "boolean", "=", "true"] in rows
+
+
 def test_a_wrong_token_ends_with_6_and_no_server_with_5(served: Served, tmp_path: Path) -> None:
     assert served.ctl("list", "--token", "wrong").code == 6
     assert served.ctl("list", IDP_API_KEY="wrong").code == 6
