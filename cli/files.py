@@ -39,7 +39,7 @@ def _why(error: OSError) -> str:
 def _yaml_files_in(folder: Path) -> str:
     """The files of a folder that may have been meant."""
     try:
-        found = sorted(str(one) for one in folder.iterdir() if one.suffix in {".yaml", ".yml"} and one.is_file())
+        found = sorted(str(one) for one in folder.iterdir() if is_yaml(one))
     except OSError:
         found = []
     if not found:
@@ -48,9 +48,14 @@ def _yaml_files_in(folder: Path) -> str:
     return f"Name one of the files in it: {quoted(found[:_MOST_NAMED])}{more}."
 
 
-def read_text(file: Path) -> str:
+def is_yaml(file: Path) -> bool:
+    """Whether it is a file that may hold a spec, by its name."""
+    return file.suffix in {".yaml", ".yml"} and file.is_file()
+
+
+def read_text(file: Path, *, like: Callable[[Path], bool] = Path.is_file) -> str:
     """The same as text. Raises Invalid with the reason."""
-    raw = read_bytes(file)
+    raw = read_bytes(file, like=like)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from cli.text import as_object, as_objects, as_text, clean, in_our_words, shown
 from engine.domain.values import JsonObject
 from engine.errors import Invalid
 
-_SIGNS = {"create": "+", "update": "~", "delete": "-", "retain": "!", "kept": "=", "blocked": "x", "unchanged": " "}
+_SIGNS = {"create": "+", "update": "~", "delete": "-", "forget": "!", "kept": "=", "blocked": "x", "unchanged": " "}
 
 
 def print_plan(plan: JsonObject) -> None:

@@ -102,7 +102,7 @@ STYLES = {
     "create": "green",
     "update": "yellow",
     "delete": "red",
-    "retain": "yellow",
+    "forget": "yellow",
 }
 
 
@@ -181,21 +181,29 @@ def form_asked(args: Sequence[str]) -> Form:
 
 _WRONG_USAGE = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 """The family of all that typer refuses; it has no public name."""
+_NOISE = "Value error, "
+"""What the library that typer reads values with puts before its words."""
 
 
 def run(app: typer.Typer, args: Sequence[str], *, form: Form = Form.TABLE) -> NoReturn:
     """Run a command line to its exit code. Errors are words, or one line of JSON where JSON or YAML was asked for."""
     plain = form is Form.TABLE
     try:
-        ended = app(list(args), standalone_mode=plain)  # for people, typer tells wrong usage itself
+        ended = app(list(args), standalone_mode=False)
         sys.exit(ended or 0)
     except _WRONG_USAGE as error:
-        tell(_misuse(error), plain=plain)
+        error.message = error.message.replace(_NOISE, "", 1)
+        if plain:
+            error.show()
+        else:
+            tell(_misuse(error), plain=False)
         sys.exit(EXIT_CODES[Invalid])
     except InnominatusError as error:
         tell(error, plain=plain)
         sys.exit(exit_code(error))
     except typer.Abort:
+        if plain:
+            note("Aborted!")
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

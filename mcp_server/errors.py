@@ -43,6 +43,7 @@ _NEXT: Mapping[str, str] = {
     "plan_hash_required": "{tool}(<same arguments>, dry_run=true)",
     "stale_plan": "{tool}(<same arguments without plan_hash>, dry_run=true)",
     "invalid_position": "{tool}(<same arguments without cursor>)",
+    "invalid_cursor": "{tool}(<same arguments without cursor>)",
     "busy": "list_resources()",
 }
 """Calls by code; `{tool}` is the one that failed."""
@@ -86,7 +87,9 @@ def failed(error: InnominatusError, *, tool: str = "submit_spec", given: Mapping
     # The hash of the new plan stays out: it is given by the dry run that shows the plan.
     items = error.details.get("items")
     if isinstance(items, list):
-        shown["details"] = [_short(str(item)) for item in items[:_MOST_PROBLEMS]]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # details are for machines, untyped
+        every = [_short(str(item)) for item in items]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # details are for machines, untyped
+        more = [f"and {len(every) - _MOST_PROBLEMS} more"] if len(every) > _MOST_PROBLEMS else []
+        shown["details"] = list[Json]([*every[:_MOST_PROBLEMS], *more])
     shown["hint"] = _short(error.hint) or FAMILY_HINTS[error.family]
     return result({"error": shown, "next": list[Json](_next(error, tool, given))}, is_error=True)
 
@@ -106,6 +109,8 @@ def _next(error: InnominatusError, tool: str, given: Mapping[str, object]) -> It
             yield call(_SHOWN_BY[about], **{about: known})
     elif error.code == "invalid_inputs" and isinstance(name := given.get("workflow_name"), str):
         yield call("list_golden_paths", search=name)
+    elif error.code == "unknown_state":
+        yield f"{tool}(<same arguments without {'status' if 'status' in given else 'state'}>)"
     elif error.code == "invalid_arguments" and isinstance(error, Invalid):
         # Once a name is corrected its value is there: only what has no remedy of its own has to be looked up.
         lost = [found.path for found in error.problems if found.path in _FOUND_BY and not found.fix]

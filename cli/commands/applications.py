@@ -80,15 +80,14 @@ def print_resources(items: list[JsonObject]) -> None:
 
 
 def note_next_steps(session: Session, items: list[JsonObject]) -> None:
-    """Command lines to paste: look closer at the first resource that failed or is unwell, and repeat what failed."""
+    """Command lines to paste: why the first resource failed or is unwell. Whether a retry can help is told there."""
     failed = next((i for i in items if i.get("state") == "failed" and i.get("reason") != AWAITS_TURN), None)
     unwell = next((item for item in items if item.get("state") == "degraded"), None)
     if failed is not None:
-        note("Look closer, mend the cause, and repeat it:")
+        note("See why; it says whether to retry or to correct the spec and deploy it again:")
         note(session.command("resource", "explain", shown(failed.get("id"))))
         if run := as_number(failed.get("workflow_execution_id")):
             note(session.command("workflow", "logs", str(run)))
-        note(session.command("resource", "retry", shown(failed.get("id"))))
     elif unwell is not None:
         note("Look closer:")
         note(session.command("resource", "explain", shown(unwell.get("id"))))

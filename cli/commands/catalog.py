@@ -31,7 +31,7 @@ def _words(value: Json) -> Json:
 
 
 def provider(ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Show a provider: resource types with their operations, and workflows."""
+    """Show a provider: resource types with their operations and params, and workflows."""
     session = session_of(ctx)
     with session.api() as api:
         found = api.get(f"/api/providers/{quote(name)}")
@@ -56,9 +56,42 @@ def _print(found: JsonObject) -> None:
         empty="No resource types.",
     )
     say()
+    if params := [row for kind in kinds for row in _params(kind)]:
+        print_table(("type", "param", "value", "required", "description"), params)
+        say()
     columns = ("name", "category", "operation", "description")
     workflows = as_objects(found.get("workflows"))
     print_table(("workflow", *columns[1:]), [[item.get(key) for key in columns] for item in workflows])
+
+
+def _params(kind: JsonObject) -> list[list[Json]]:
+    """The top level of the JSON Schema of a type's params, a row for each."""
+    schema = as_object(kind.get("params"))
+    needed = schema.get("required")
+    names = needed if isinstance(needed, list) else []
+    return [
+        [
+            kind.get("type"),
+            name,
+            _form(as_object(said)),
+            "yes" if name in names else "",
+            as_object(said).get("description"),
+        ]
+        for name, said in as_object(schema.get("properties")).items()
+    ]
+
+
+def _form(declared: JsonObject) -> str:
+    """`string (small/large) = small`."""
+    choices = declared.get("enum")
+    listed = f" ({'/'.join(shown(choice) for choice in choices)})" if isinstance(choices, list) else ""
+    default = f" = {_literal(declared['default'])}" if "default" in declared else ""
+    return f"{_words(declared.get('type')) or 'any'}{listed}{default}"
+
+
+def _literal(value: Json) -> str:
+    """As a spec writes it: `true`, not `yes`."""
+    return str(value).lower() if isinstance(value, bool) else shown(value)
 
 
 def stats(ctx: typer.Context) -> None:

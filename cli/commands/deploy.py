@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.files import read_from, read_text
+from cli.files import is_yaml, read_from, read_text
 from cli.options import Environment, Wait, Yes
 from cli.session import Session, note, say, session_of
 from cli.text import as_object, as_objects, as_text, shown
@@ -37,7 +37,12 @@ def deploy(  # noqa: PLR0913 - the options of one command
     from cli.plans import agree, plan_of, print_plan
 
     session = session_of(ctx)
-    asked: JsonObject = {"source": read_text(file), "prune": prune, "strict": strict, "environment": environment}
+    asked: JsonObject = {
+        "source": read_text(file, like=is_yaml),
+        "prune": prune,
+        "strict": strict,
+        "environment": environment,
+    }
     with session.api() as api, read_from(file):
         if plan_hash is None and prune and not yes and not dry_run:
             planned = api.submit({**asked, "dry_run": True})

@@ -15,14 +15,14 @@ class Action(StrEnum):
     UNCHANGED = "unchanged"
     KEPT = "kept"
     """Gone from the spec, but left as it is: `prune` was not asked for, or another application refers to it."""
-    RETAIN = "retain"
+    FORGET = "forget"
     """Forgotten here, the real thing stays."""
     BLOCKED = "blocked"
     """Cannot be done; `reason` says why."""
 
 
-CHANGING = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE, Action.RETAIN})
-DESTRUCTIVE = frozenset({Action.DELETE, Action.RETAIN})
+CHANGING = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE, Action.FORGET})
+DESTRUCTIVE = frozenset({Action.DELETE, Action.FORGET})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Plan:
             "to create": self.count(Action.CREATE),
             "to update": self.count(Action.UPDATE),
             "to delete": self.count(Action.DELETE),
-            "to forget": self.count(Action.RETAIN),
+            "to forget": self.count(Action.FORGET),
             "to refer to": referred,
             "unchanged": self.count(Action.UNCHANGED) - referred,
             "kept": self.count(Action.KEPT),

@@ -80,7 +80,7 @@ def _gone_item(current: Current, question: Question) -> PlanItem:
 def _deletion(item: PlanItem, resource: Resource, question: Question) -> PlanItem:
     """How the last referrer's resource goes: by a workflow, by forgetting, or not at all."""
     if resource.state in UNMADE:
-        return replace(item, action=Action.RETAIN, reason="nothing was made yet", releases=True)
+        return replace(item, action=Action.FORGET, reason="nothing was made yet", releases=True)
     owner, why = question.registry.resolve(resource.key.type), "no longer wanted"
     if owner is None:
         owner, why = _recorded_owner(resource, question), "its provider is gone; its recorded bundle is used"
@@ -96,7 +96,7 @@ def _deletion(item: PlanItem, resource: Resource, question: Question) -> PlanIte
         why = f"it is `{resource.state}`; ask again when that is over"
         return replace(item, action=Action.BLOCKED, reason=why)
     if forgotten:
-        return replace(item, action=Action.RETAIN, reason=forgotten, releases=True)
+        return replace(item, action=Action.FORGET, reason=forgotten, releases=True)
     return with_operation(replace(item, releases=True), Action.DELETE, Operation.DELETE, owner, reason=why)
 
 

@@ -127,7 +127,7 @@ def _unasked(resource: Resource, item: PlanItem, current: Current, application: 
             return resource
         heir = next(iter(current.others(application.name)))
         return replace(resource, application_id=heir.application_id, application=heir.application, name=heir.name)
-    if item.action is Action.RETAIN:
+    if item.action is Action.FORGET:
         return replace(resource.moved(ResourceState.TERMINATED, reason=item.reason), pending=None, blocked_by=None)
     raised = replace(resource, desired_generation=resource.desired_generation + 1)
     return replace(raised, pending=Operation.DELETE) if resource.in_progress else _next(raised, item)
@@ -172,7 +172,7 @@ def _connect(tx: Transaction, applied: _Applied, application: Application) -> se
             changing.add(resource.id)
     dropped = dependencies.replace(tx, edges, new=applied.new)
     dependencies.keep_stale(tx, [(rid, target) for rid, target in dropped if rid in changing and target not in gone])
-    forgotten = [applied.now[item.key] for item in applied.released if item.action is Action.RETAIN]
+    forgotten = [applied.now[item.key] for item in applied.released if item.action is Action.FORGET]
     dependencies.drop_from(tx, [resource.id for resource in forgotten])
     forget(tx, forgotten)
     return {rid for rid, targets in edges.items() if rid in applied.new and not any(unmet for _, unmet in targets)}

@@ -43,6 +43,8 @@ class AuthorTools:
         }
         if verdict.valid:
             answer["next"] = ["a person adds its folder to INNOMINATUS_PROVIDERS and restarts the server"]
+        else:
+            answer["next"] = ["validate_provider(files=<corrected>)"]
         return answer
 
     def explain_capability(

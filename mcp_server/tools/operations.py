@@ -21,6 +21,10 @@ from mcp_server.house import House, aside
 from mcp_server.statuses import status_of, watched
 
 _EVENT_COLUMNS = ("position", "at", "what", "actor", "resource_id", "execution_id", "data")
+_NEITHER = Problem("invalid_argument", "execution_id", "one of `execution_id` and `resource_id` is needed")
+_BOTH = Problem(
+    "invalid_argument", "resource_id", "only one of `execution_id` and `resource_id` can be given", "leave it out"
+)
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,7 @@ class OperateTools:
         Give one of execution_id and resource_id.
         """
         if bool(execution_id) == bool(resource_id):
-            named, fix = ("resource_id", "leave it out") if execution_id else ("execution_id", "")
-            problem = Problem("invalid_argument", named, "one of `execution_id` and `resource_id` is needed", fix)
-            raise refused("retry", [problem])
+            raise refused("retry", [_BOTH if execution_id else _NEITHER])
         platform, actor = self.house.platform, self.house.actor()
         if execution_id:
             known = ExecutionId(stored_id("execution_id", execution_id))

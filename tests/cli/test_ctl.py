@@ -47,11 +47,13 @@ def test_a_deployment_that_fails_ends_with_1_and_says_where_to_look(served: Serv
     logs = served.ctl("workflow", "logs", str(bad["workflow_execution_id"]))
     assert "before red" in logs.out
     commands = [
+        f"innominatus-ctl resource explain {bad['id']}",
         f"innominatus-ctl workflow logs {bad['workflow_execution_id']}",
-        f"innominatus-ctl resource retry {bad['id']}",
     ]
     for told in (done.err, served.ctl("status", "unlucky").err):
         assert told.splitlines()[-2:] == commands
+        assert "whether to retry or to correct the spec" in told.splitlines()[-3]
+        assert "resource retry" not in told, "for some failures that is pointless"
     assert "\x1b" not in logs.out
     assert served.ctl("workflow", "retry", str(bad["workflow_execution_id"]), "-w").code == 1
     assert served.ctl("resource", "resolve", str(bad["id"]), "--as", "gone").code == 0
@@ -152,6 +154,12 @@ def test_what_is_not_there_ends_with_3_and_suggests(served: Served) -> None:
     assert served.ctl("run", "no-such-path").code == 3
     assert served.ctl("provider", "cli-taem").code == 3
     assert served.ctl("status", "../../health").code == 3
+
+
+def test_a_provider_shows_which_params_its_types_take(served: Served) -> None:
+    rows = [line.split() for line in served.ctl("provider", "cli-team").out.splitlines()]
+    assert ["sized", "size", "string", "(small/large)", "=", "small", "yes", "How", "large", "it", "is"] in rows
+    assert ["sized", "open", "boolean", "=", "true"] in rows
 
 
 def test_a_wrong_token_ends_with_6_and_no_server_with_5(served: Served, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli import ctl
+from cli import ctl, server
 from cli.exits import as_document
 from engine.errors import Conflict, Invalid, Problem
 from tests.support.served import Done, Served, call, score
@@ -71,6 +71,12 @@ def test_a_form_that_is_none_is_told_in_words() -> None:
     for words in (("-o", "xml", "list"), ("list", "-o"), ("list", "--output=")):
         done = call(ctl.main, *words)
         assert (done.code, "Usage: " in done.err) == (2, True)
+
+
+def test_a_value_that_is_no_choice_is_told_the_choices_and_nothing_else() -> None:
+    for done in (call(server.main, "mcp", "config", "--client", "foo"), call(ctl.main, "list", "-o", "foo")):
+        assert done.code == 2
+        assert ": 'foo' is not one of '" in done.err
 
 
 def test_a_deletion_that_fails_is_an_error_for_machines_too(served: Served, tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_a_file_that_is_not_there_names_the_nearest_that_is(served: Served, file
     assert "Hint" not in served.ctl("deploy", str(file.with_name("0"))).err
 
 
+def test_what_holds_no_spec_is_not_proposed_for_one(served: Served, file: Path) -> None:
+    file.with_name("note.md").write_text("# Not a spec\n")
+    done = served.ctl("deploy", str(file.with_name("nope.yaml")))
+    assert (done.code, "Hint" in done.err) == (2, False)
+
+
 def test_a_provider_folder_that_is_not_there_names_the_nearest_that_is(tmp_path: Path) -> None:
     team = write_provider(tmp_path / "shop-team")
     assert f"`{team}`" in call(ctl.main, "validate", str(tmp_path / "shp-team")).err

@@ -191,10 +191,10 @@ def test_what_left_the_spec_is_kept_pruned_released_retained_or_protected() -> N
     assert {item.name: (item.action.value, item.releases) for item in pruned.items if item.gone} == {
         "db": ("delete", True),
         "shared": ("kept", True),
-        "old": ("retain", True),
-        "keep": ("retain", True),
+        "old": ("forget", True),
+        "keep": ("forget", True),
         "safe": ("delete", True),
-        "never": ("retain", True),
+        "never": ("forget", True),
     }
     assert pruned.destructive
     gone = planned(None, *current)
@@ -246,7 +246,7 @@ def test_a_gone_provider_is_replaced_by_what_is_recorded_of_it() -> None:
     plan = planned(None, *current, registry=Registry(), recorded=recorded)
     items = {item.name: item for item in plan.items}
     assert (items["db"].workflow, items["db"].digest) == ("delete-database", "d1")
-    assert items["keep"].action is Action.RETAIN
+    assert items["keep"].action is Action.FORGET
     assert (items["lost"].action, items["lost"].workflow) == (Action.DELETE, "")
 
 

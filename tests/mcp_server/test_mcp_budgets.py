@@ -202,6 +202,8 @@ async def test_a_plan_of_a_thousand_rows_is_read_in_pages_that_begin_with_what_i
             applies = [step for step in page.next if f'plan_hash="{page["plan_hash"]}"' in step]
             assert bool(applies) is (seen >= len(gone)), "who applies it has seen all that goes"
         assert f"of {len(rows)}: first what is deleted" in str(pages[1]["shown"])
+        refused = await call("delete_application", application="masses")
+        assert f"and {len(kept) + len(gone) - 20} more" in refused.text
         whole = await pages_of(call, "delete_application", application="masses")
         assert len([row for page in whole for row in page.rows("plan")]) == len(kept) + len(gone)
 

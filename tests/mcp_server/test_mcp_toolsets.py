@@ -110,8 +110,8 @@ async def test_a_failed_execution_and_a_failed_resource_are_taken_up_again(conne
         both = await call("retry", resource_id=1, execution_id=1)
     assert (first["status"], first["attempt"]) == ("failed", 2)
     assert (second["status"], second["attempt"]) == ("failed", 3)
-    for refused in (neither, both):
-        assert "one of `execution_id` and `resource_id` is needed" in refused.text
+    assert "one of `execution_id` and `resource_id` is needed" in neither.text
+    assert "only one of `execution_id` and `resource_id` can be given" in both.text
 
 
 async def test_a_retry_that_cannot_help_runs_with_a_warning(connect: Open, era: str) -> None:
@@ -213,6 +213,7 @@ async def test_a_provider_is_judged_without_installing_it(connect: Open) -> None
     (problem,) = bad.rows("problems")
     assert (bad["valid"], problem["file"], problem["line"]) == (False, "workflows/greet.yaml", 10)
     assert "`set`" in str(problem["fix"])
+    assert bad.next == clash.next == none.next == ["validate_provider(files=<corrected>)"]
     assert "parcel" in str(clash.rows("problems"))
     assert clash["valid"] is False
     assert none["valid"] is False

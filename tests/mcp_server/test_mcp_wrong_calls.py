@@ -101,6 +101,14 @@ async def test_what_to_call_next_is_about_the_tool_and_the_thing_that_were_calle
             ),
             f"get_resource_details(resource_id={there.box})": await caller("retry", resource_id=there.box),
             f"get_workflow_status(execution_id={there.greeted})": await caller("cancel", execution_id=there.greeted),
+            "list_resources(<same arguments without cursor>)": await caller("list_resources", cursor="../x"),
+            "submit_spec(<same arguments without cursor>)": await caller(
+                "submit_spec", spec_yaml=wrong_calls.SHOP, dry_run=True, cursor="../x"
+            ),
+            "list_resources(<same arguments without state>)": await caller("list_resources", state="gone"),
+            "list_workflow_executions(<same arguments without status>)": await caller(
+                "list_workflow_executions", status="gone"
+            ),
         }
     for following, answer in asked.items():
         assert answer["next"] == [following], answer.text

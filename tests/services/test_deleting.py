@@ -126,7 +126,9 @@ def test_retain_forgets_and_runs_nothing(house: House) -> None:
     house.submit(score(arch="archive", keep="keeper"), environment="production")
     house.rest()
     gone = house.delete("shop", environment="production")
-    assert actions(gone) == {"arch": "retain", "keep": "retain", "workload": "delete"}
+    assert actions(gone) == {"arch": "forget", "keep": "forget", "workload": "delete"}
+    assert gone.plan is not None
+    assert gone.plan.summary == "1 to delete, 2 to forget", "in the same words"
     house.rest()
     assert house.states("shop", environment="production") == {}
     ran = [run.workflow for run in executions.listed(house.platform, limit=50).items]
@@ -144,7 +146,7 @@ def test_deleting_works_after_the_provider_is_gone(build: Build, tmp_path: Path)
         with pytest.raises(Conflict, match="protected"):  # the promise outlives the provider
             other.delete("shop", environment="production")
         gone = other.delete("free")
-        assert actions(gone) == {"workload": "delete", "keep": "retain", "db": "delete"}
+        assert actions(gone) == {"workload": "delete", "keep": "forget", "db": "delete"}
         assert "recorded bundle" in reasons(gone)["db"]
         other.rest()
         assert other.states("free") == {}

@@ -29,6 +29,14 @@ capabilities:
     - type: stuck
       operations: {create: {workflow: make}, delete: {workflow: break}}
       outputs: [{name: host}, {name: key, secret: true}]
+    - type: sized
+      operations: {create: {workflow: make}, delete: {workflow: remove}}
+      params:
+        type: object
+        required: [size]
+        properties:
+          size: {type: string, enum: [small, large], default: small, description: How large it is}
+          open: {type: boolean, default: true}
     - type: workload
       operations: {create: {workflow: deploy}, update: {workflow: deploy}, delete: {workflow: remove}}
 workflows:
