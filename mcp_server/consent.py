@@ -72,9 +72,7 @@ def _agreed(answer: ElicitResult, plan_hash: str) -> str:
 def _question(refused: Conflict) -> str:
     found = refused.details.get("items")
     every = [str(item) for item in found] if isinstance(found, list) else []  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # details are for machines, untyped
-    items = sorted(
-        (item for item in every if not item.startswith("unchanged ")), key=lambda item: not item.startswith("delete ")
-    )
+    items = [item for item in every if not item.startswith("unchanged ")]
     shown = [f"- {str(clean(' '.join(item.split())))[:_LONGEST]}" for item in items[:_MOST_ITEMS]]
     more = [f"- and {len(items) - _MOST_ITEMS} more"] if len(items) > _MOST_ITEMS else []
     return "\n".join([f"This plan destroys something: {refused.details['summary']}.", *shown, *more])

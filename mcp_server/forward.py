@@ -144,8 +144,10 @@ class Remote:
             raise self._unreachable() from group
 
     def _refused(self) -> Denied:
-        hint = "A person sets INNOMINATUS_API_TOKEN to the server's token."
-        return Denied(f"The innominatus server at {self.url} does not accept the token.", hint=hint)
+        hint = "A person sets INNOMINATUS_API_KEY to the server's token, where this program is started."
+        given = "authorization" in self._http.headers
+        why = "does not accept the token" if given else "wants a token, and none was given"
+        return Denied(f"The innominatus server at {self.url} {why}.", hint=hint)
 
     def _unreachable(self) -> Unavailable:
         hint = "Call again in a few seconds, or ask the person whether `innominatus serve` is running."

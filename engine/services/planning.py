@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from engine.domain.params_check import params_problems
-from engine.domain.plan import Action, Plan
+from engine.domain.plan import DESTRUCTIVE, Action, Plan
 from engine.domain.planner import Current, Question, canonical, key_of, make_plan, workload_key
 from engine.domain.provider import Provider
 from engine.domain.resource import ResourceKey
@@ -112,4 +112,6 @@ def check_plan(plan: Plan, *, plan_hash: str | None, confirm: bool, deleting: bo
 
 
 def _moved(plan: Plan) -> list[str]:
-    return [f"{item.action} {item.key}" + (f" ({item.reason})" if item.reason else "") for item in plan.items]
+    """What the plan does, first what it destroys."""
+    items = sorted(plan.items, key=lambda item: item.action not in DESTRUCTIVE)
+    return [f"{item.action} {item.key}" + (f" ({item.reason})" if item.reason else "") for item in items]

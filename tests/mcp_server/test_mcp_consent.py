@@ -63,6 +63,17 @@ async def test_a_person_who_agrees_sees_what_will_be_deleted(server: PlatformSer
     assert "jar" not in [row["name"] for row in left.rows() if row["state"] != "terminating"]
 
 
+async def test_what_is_destroyed_comes_first_in_the_question(server: PlatformServer, era: str) -> None:
+    person = Person(ANSWERS["no"])
+    added = ", ".join(f"a{number:02}: {{type: parcel}}" for number in range(30))
+    async with Client(server, mode=era, elicitation_callback=person) as client:
+        call = Caller(client)
+        async with two(call, f"large-{era}") as smaller:
+            await call("submit_spec", **smaller | {"spec_yaml": score(f"large-{era}", added)})
+    first = person.asked[0].split("\n")[1:3]
+    assert [line.split("/")[0] for line in first] == ["- delete parcel"] * 2
+
+
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 async def test_nothing_is_deleted_when_they_do_not(
     server: PlatformServer, era: str, answer: ElicitResult, request: pytest.FixtureRequest

@@ -138,6 +138,15 @@ async def test_the_forwarder_passes_on_what_changes_at_the_server(server: Platfo
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("given", "told"), [("", "none was given"), ("wrong", "does not accept the token")])
+async def test_the_forwarder_says_what_is_wrong_with_the_token(url: str, given: str, told: str) -> None:
+    async with Client(forwarder(url, given)) as near:
+        answer = await Caller(near)("list_providers")
+    assert told in answer.text
+    assert "INNOMINATUS_API_KEY" in answer.text
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -197,7 +206,7 @@ async def test_the_forwarder_explains_a_server_that_is_gone_or_wants_another_tok
     assert gone.is_error
     assert "does not answer" in gone.content[0].model_dump()["text"]
     assert stranger.is_error
-    assert "INNOMINATUS_API_TOKEN" in stranger.content[0].model_dump()["text"]
+    assert "INNOMINATUS_API_KEY" in stranger.content[0].model_dump()["text"]
     assert "inn_wrong" not in stranger.content[0].model_dump()["text"]
 
 
