@@ -13,8 +13,8 @@ define python-is-modern
 endef
 UV ?= $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 PY := .venv/bin/python
-# One worker per processor, up to four: each starts its own PostgreSQL.
-JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
+# One worker more than processors, up to four: tests wait as much as they compute. Each starts its own PostgreSQL.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$((n + 1)) || echo 4)
 ARGS ?=
 
 # The environment is this checkout's own, whatever the caller has set up for other projects.
