@@ -109,8 +109,8 @@ def test_a_run_that_fails_for_what_is_not_wanted_any_more_leaves_its_error_in_th
     assert all(fact.data["error"] for fact in failed)
 
 
-def test_what_failed_and_is_kept_from_being_deleted_shows_its_error_again(house: House, tmp_path: Path) -> None:
-    flag = tmp_path / "flag"
+def fail_what_is_used(house: House, flag: Path) -> None:
+    """`gate` stands on `frail`, whose update has failed."""
     flag.touch()
     uses = {"type": "gated", "params": {"note": "${resources.frail.host}"}}
     house.submit(score(frail=fragile(flag), gate=uses))
@@ -119,6 +119,10 @@ def test_what_failed_and_is_kept_from_being_deleted_shows_its_error_again(house:
     flag.unlink()
     house.submit(score(frail=fragile(flag, size=2), gate=uses))
     house.rest()
+
+
+def test_what_failed_and_is_kept_from_being_deleted_shows_its_error_again(house: House, tmp_path: Path) -> None:
+    fail_what_is_used(house, tmp_path / "flag")
     error = house.resources("shop")["frail"].error
     house.delete("shop")
     house.rest()
@@ -132,15 +136,7 @@ def test_what_failed_and_is_kept_from_being_deleted_shows_its_error_again(house:
 
 
 def test_a_failed_resource_is_deleted_after_what_used_it(house: House, tmp_path: Path) -> None:
-    flag = tmp_path / "flag"
-    flag.touch()
-    uses = {"type": "gated", "params": {"note": "${resources.frail.host}"}}
-    house.submit(score(frail=fragile(flag), gate=uses))
-    house.rest()
-    house.open_gates()
-    flag.unlink()
-    house.submit(score(frail=fragile(flag, size=2), gate=uses))
-    house.rest()
+    fail_what_is_used(house, tmp_path / "flag")
     assert house.states("shop")["frail"] == "failed"
     house.delete("shop")
     house.rest()
