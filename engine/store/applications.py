@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from engine.domain.application import Application, SubmittedVersion
 from engine.domain.values import ApplicationId, ResourceId, SpecId
-from engine.store.among import among, given_as
+from engine.store.among import among
 from engine.store.database import Transaction
 from engine.store.likeness import ESCAPE, escaped
 from engine.store.tables import applications, resource_references, specs
-from engine.store.types import UtcDateTime, database_now
+from engine.store.types import moment
 from engine.store.upsert import insert
 
 _SOURCE = "specs.source"
@@ -30,9 +30,15 @@ def _application(row: Any) -> Application:
 
 def find(tx: Transaction, name: str, environment: str, *, lock: bool = False) -> Application | None:
     """The application, deleted or not. With `lock`, submissions of the same application wait for this transaction."""
-    query = _SELECT.where(applications.c.name == name, applications.c.environment == environment)
-    row = tx.connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else _application(row)
+    row = tx.connection.execute(_FIND_LOCKED if lock else _FIND, {"name": name, "environment": environment})
+    found = row.one_or_none()
+    return None if found is None else _application(found)
+
+
+_FIND = _SELECT.where(
+    applications.c.name == sa.bindparam("name"), applications.c.environment == sa.bindparam("environment")
+)
+_FIND_LOCKED = _FIND.with_for_update()
 
 
 def get(tx: Transaction, application_id: ApplicationId, *, lock: bool = False) -> Application:
@@ -62,18 +68,28 @@ class Ensured(NamedTuple):
 
 def ensure(tx: Transaction, name: str, environment: str, *, actor: str) -> Ensured:
     """The application, locked, alive again if deleted, made if new. Two callers at once get the same row."""
-    now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
-    wanted = insert(tx, applications).values(
-        name=name, environment=environment, created_by=actor, created_at=now, updated_at=now
-    )
-    alive = {"updated_at": wanted.excluded.updated_at, "deleted_at": None}
-    inserted: sa.ColumnElement[Any] = sa.literal_column(
-        "xmax = 0" if tx.postgresql else "0"
-    )  # a row that was updated has been locked before
-    made = wanted.on_conflict_do_update(index_elements=["name", "environment"], set_=alive)
-    row = tx.connection.execute(made.returning(*_COLUMNS, inserted.label("inserted"), now.label("now"))).one()
+    given = {"name": name, "environment": environment, "created_by": actor, **tx.moment}
+    row = tx.connection.execute(_ensure(postgresql=tx.postgresql), given).one()
     tx.knows(row.now)
     return Ensured(_application(row[: len(_COLUMNS)]), bool(row.inserted))
+
+
+@lru_cache
+def _ensure(*, postgresql: bool) -> sa.Executable:
+    now = moment()
+    wanted = insert(applications, postgresql=postgresql).values(
+        name=sa.bindparam("name"),
+        environment=sa.bindparam("environment"),
+        created_by=sa.bindparam("created_by"),
+        created_at=now,
+        updated_at=now,
+    )
+    alive = {"updated_at": wanted.excluded.updated_at, "deleted_at": None}
+    made = wanted.on_conflict_do_update(index_elements=["name", "environment"], set_=alive)
+    inserted: sa.ColumnElement[Any] = sa.literal_column(
+        "xmax = 0" if postgresql else "0"
+    )  # a row that was updated has been locked before
+    return made.returning(*_COLUMNS, inserted.label("inserted"), now.label("now"))
 
 
 def mark_deleted(tx: Transaction, application_id: ApplicationId) -> None:
@@ -86,9 +102,7 @@ def mark_deleted(tx: Transaction, application_id: ApplicationId) -> None:
 
 def stand_again(tx: Transaction, kept: Collection[ResourceId]) -> None:
     """Deleted applications that refer to one of `kept`, which is not to be deleted any more, are there again."""
-    referring = sa.select(resource_references.c.application_id).where(
-        among(tx, resource_references.c.resource_id, kept)
-    )
+    referring = sa.select(resource_references.c.application_id).where(among(resource_references.c.resource_id, kept))
     tx.connection.execute(
         sa.update(applications)
         .where(applications.c.id.in_(referring), applications.c.deleted_at.is_not(None))
@@ -140,7 +154,7 @@ def names(tx: Transaction, environment: str | None = None) -> list[str]:
 def names_of(tx: Transaction, ids: Collection[ApplicationId]) -> dict[ApplicationId, tuple[str, str]]:
     """Name and environment of each, deleted ones included."""
     query = sa.select(applications.c.id, applications.c.name, applications.c.environment)
-    rows = tx.connection.execute(query.where(among(tx, applications.c.id, ids)))
+    rows = tx.connection.execute(query.where(among(applications.c.id, ids)))
     return {ApplicationId(row.id): (row.name, row.environment) for row in rows}
 
 
@@ -163,37 +177,40 @@ def add_spec(
     if newest is not None and newest.digest == digest:
         return newest
     version = newest.version + 1 if newest else 1
-    row = tx.connection.execute(
-        sa.insert(specs)
-        .values(
-            application_id=application_id,
-            version=version,
-            source_sealed=tx.sealer.seal(source.encode(), _SOURCE),
-            digest=digest,
-            submitted_at=tx.now,
-            submitted_by=actor,
-        )
-        .returning(specs.c.id)
-    ).one()
-    return SubmittedVersion(SpecId(row.id), application_id, version, digest, source, actor, tx.now)
+    row = {
+        "application_id": application_id,
+        "version": version,
+        "source_sealed": tx.sealer.seal(source.encode(), _SOURCE),
+        "digest": digest,
+        "submitted_at": tx.now,
+        "submitted_by": actor,
+    }
+    spec_id = tx.connection.execute(_ADD_SPEC, row).scalar_one()
+    return SubmittedVersion(SpecId(spec_id), application_id, version, digest, source, actor, tx.now)
+
+
+_ADD_SPEC = sa.insert(specs).returning(specs.c.id)
 
 
 def newest_spec(tx: Transaction, application_id: ApplicationId) -> SubmittedVersion | None:
-    query = sa.select(specs).where(specs.c.application_id == application_id).order_by(specs.c.version.desc()).limit(1)
-    row = tx.connection.execute(query).one_or_none()
+    row = tx.connection.execute(_NEWEST_SPEC, {"application": application_id}).one_or_none()
     return None if row is None else _version(tx, row)
+
+
+_OF_APPLICATION = specs.c.application_id == sa.bindparam("application")
+_NEWEST_SPEC = sa.select(specs).where(_OF_APPLICATION).order_by(specs.c.version.desc()).limit(1)
 
 
 def spec_versions(tx: Transaction, application_ids: Sequence[ApplicationId]) -> dict[ApplicationId, int]:
     """The newest version number per application."""
-    query = _versions(postgresql=tx.postgresql)
-    return {row[0]: row[1] for row in tx.connection.execute(query, {"ids": application_ids}).all()}
+    return {row[0]: row[1] for row in tx.connection.execute(_VERSIONS, {"ids": application_ids}).all()}
 
 
-@lru_cache
-def _versions(*, postgresql: bool) -> sa.Select[Any, int]:
-    its = given_as("ids", specs.c.application_id, postgresql=postgresql)
-    return sa.select(specs.c.application_id, sa.func.max(specs.c.version)).where(its).group_by(specs.c.application_id)
+_VERSIONS = (
+    sa.select(specs.c.application_id, sa.func.max(specs.c.version))
+    .where(among(specs.c.application_id, "ids"))
+    .group_by(specs.c.application_id)
+)
 
 
 def _version(tx: Transaction, row: Any) -> SubmittedVersion:

@@ -29,6 +29,7 @@ from engine.store.records import (
 from engine.store.settling import Choose, EndedRun, settle_runs
 from engine.store.tables import executions as table
 from engine.store.tables import step_runs
+from engine.store.types import UtcDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,16 @@ def _written(tx: Transaction, records: Sequence[Record]) -> frozenset[ExecutionI
     """Those that are on record already: by a commit that seemed to fail."""
     if not records:
         return frozenset()
-    query = sa.select(table.c.id, table.c.fence, table.c.sequence).where(
-        among(tx, table.c.id, [record.execution.id for record in records])
-    )
-    standing = {row.id: (row.fence, row.sequence) for row in tx.connection.execute(query)}
+    rows = tx.connection.execute(_STANDING, {"ids": [record.execution.id for record in records]})
+    standing = {row.id: (row.fence, row.sequence) for row in rows}
     return frozenset(
         record.execution.id
         for record in records
         if standing.get(record.execution.id) == (record.execution.fence, record.sequence)
     )
+
+
+_STANDING = sa.select(table.c.id, table.c.fence, table.c.sequence).where(among(table.c.id, "ids"))
 
 
 def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
@@ -121,15 +123,24 @@ def _event(execution_id: ExecutionId, execution: Any, change: ExecutionEnded) ->
 
 def _sleep(tx: Transaction, execution_id: ExecutionId) -> bool:
     """Asleep until the earliest timer. True when it is ready at once: what it waits for is over already."""
-    earliest = (
-        sa.select(sa.func.min(step_runs.c.wake_at))
-        .where(step_runs.c.execution_id == execution_id, step_runs.c.state == StepState.WAITING.value)
-        .scalar_subquery()
-    )
-    cancelled = sa.case((table.c.cancel_requested, tx.now), else_=earliest)
-    asleep = sa.update(table).where(table.c.id == execution_id)
-    asleep = asleep.values(state=ExecutionState.WAITING.value, ready_at=cancelled, worker=None)
-    wakes_at = tx.connection.execute(asleep.returning(table.c.ready_at)).scalar_one()
+    wakes_at = tx.connection.execute(_SLEEP, {"b_id": execution_id, "b_now": tx.now}).scalar_one()
     over = steps.due_waits(tx, limit=1, only=execution_id)
     steps.make_ready(tx, over)
     return bool(over) or (wakes_at is not None and wakes_at <= tx.now)
+
+
+_EARLIEST = sa.select(sa.func.min(step_runs.c.wake_at)).where(
+    step_runs.c.execution_id == sa.bindparam("b_id"), step_runs.c.state == StepState.WAITING.value
+)
+_SLEEP = (
+    sa.update(table)
+    .where(table.c.id == sa.bindparam("b_id"))
+    .values(
+        state=ExecutionState.WAITING.value,
+        ready_at=sa.case(
+            (table.c.cancel_requested, sa.bindparam("b_now", type_=UtcDateTime())), else_=_EARLIEST.scalar_subquery()
+        ),
+        worker=None,
+    )
+    .returning(table.c.ready_at)
+)

@@ -7,10 +7,12 @@ and planned once. SQLAlchemy's own way writes a statement as long as its rows, w
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.dml import ReturningInsert
 
 from engine.store.database import Transaction
 from engine.store.types import dump_json
@@ -27,8 +29,7 @@ def insert_rows(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, ob
         end = "ON CONFLICT DO NOTHING" if anew else ""
         tx.connection.exec_driver_sql(_statement(table, tuple(rows[0]), end), {"rows": as_json(rows)})
     else:
-        statement = insert(tx, table)
-        tx.connection.execute(statement.on_conflict_do_nothing() if anew else statement, list(rows))
+        tx.connection.execute(_sqlite_statement(table, anew=anew), list(rows))
 
 
 def insert_numbered(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> list[int]:
@@ -38,8 +39,18 @@ def insert_numbered(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str
     if tx.postgresql:
         statement = _statement(table, tuple(rows[0]), "RETURNING id")
         return sorted(tx.connection.exec_driver_sql(statement, {"rows": as_json(rows)}).scalars())
-    returning = sa.insert(table).returning(table.c.id, sort_by_parameter_order=True)
-    return list(tx.connection.execute(returning, list(rows)).scalars())
+    return list(tx.connection.execute(_sqlite_numbered(table), list(rows)).scalars())
+
+
+@lru_cache(maxsize=64)
+def _sqlite_statement(table: sa.Table, *, anew: bool) -> sa.Insert:
+    statement = insert(table, postgresql=False)
+    return statement.on_conflict_do_nothing() if anew else statement
+
+
+@lru_cache(maxsize=64)
+def _sqlite_numbered(table: sa.Table) -> ReturningInsert[Any]:
+    return sa.insert(table).returning(table.c.id, sort_by_parameter_order=True)
 
 
 @lru_cache(maxsize=64)

@@ -32,7 +32,7 @@ def activate(tx: Transaction, providers: Sequence[Provider], archives: Mapping[s
         if p.digest not in known
     ]
     if rows:
-        tx.connection.execute(insert(tx, provider_bundles).on_conflict_do_nothing(), rows)
+        tx.connection.execute(insert(provider_bundles, postgresql=tx.postgresql).on_conflict_do_nothing(), rows)
     newest = active(tx)
     if newest is not None and newest[1] == sorted(digests):
         return newest[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from engine.store.tables import (
     applications,
     executions,
 )
-from engine.store.types import UtcDateTime, database_now
+from engine.store.types import UtcDateTime, moment
 
 _PUT_OFF_SECONDS = 60.0
 _E = executions.c
@@ -58,7 +59,8 @@ def claim(
     What is cancelled comes first and in spite of pause and caps: whoever claims it only ends it.
     """
     room = _room(tx, most) if most else limit
-    found = tx.connection.execute(candidates(tx, limit=limit, cap=cap, busy=busy, take_over=take_over)).all()
+    given = {"limit": limit, "cap": cap, "busy": busy, **tx.moment}
+    found = tx.connection.execute(candidates(take_over=take_over), given).all()
     taken: dict[str, int] = {}
     chosen: dict[int, str] = {}
     for row in sorted(found, key=lambda row: (not row.cancel_requested, row.fair_tag, row.id)):
@@ -83,8 +85,7 @@ def claim_to_end(
     take_over: bool = True,
 ) -> list[Claim]:
     """As `claim`, of what is cancelled only: whoever has no thread free for work can still end that."""
-    query = _part(tx, 0, _to_end(take_over=take_over), limit=limit, busy=busy)
-    found = tx.connection.execute(query).all()
+    found = tx.connection.execute(_ended(take_over=take_over), {"limit": limit, "busy": busy, **tx.moment}).all()
     return _take(tx, {row.id: row.state for row in found}, worker=worker, lease=lease) if found else []
 
 
@@ -96,13 +97,12 @@ def _room(tx: Transaction, most: int) -> int:
     return most - tx.connection.execute(query).scalar_one()
 
 
-def candidates(
-    tx: Transaction, *, limit: int, cap: int, busy: Collection[ExecutionId], take_over: bool
-) -> sa.CompoundSelect[Any]:
+@lru_cache
+def candidates(*, take_over: bool) -> sa.CompoundSelect[Any]:
     """The first in the queue, of those that sleep or whose lease has run out the first that are due, and what is
-    cancelled of either.
+    cancelled of either. It takes `limit`, `cap` and `busy`.
     """
-    full = sa.select(_RUNNING.c.fair_key).where(_RUNNING.c.running >= cap)
+    full = sa.select(_RUNNING.c.fair_key).where(_RUNNING.c.running >= sa.bindparam("cap", type_=sa.BigInteger))
     room = sa.or_(_E.fair_key.not_in(full), EXECUTION_RUNNING)  # a run that is taken over counts already
     wanted = sa.and_(room, ~facts.holds(facts.PAUSED), ~_E.cancel_requested)
     queued = sa.and_(EXECUTION_PENDING, wanted)
@@ -110,52 +110,32 @@ def candidates(
     if not take_over:
         due = sa.and_(due, ~EXECUTION_RUNNING)
     conditions = (queued, due, _to_end(take_over=take_over))
-    return sa.union_all(*(_part(tx, n, condition, limit=limit, busy=busy) for n, condition in enumerate(conditions)))
+    return sa.union_all(*(_part(number, condition) for number, condition in enumerate(conditions)))
+
+
+@lru_cache
+def _ended(*, take_over: bool) -> sa.Select[Any]:
+    return _part(0, _to_end(take_over=take_over))
 
 
 def _to_end(*, take_over: bool) -> sa.ColumnElement[bool]:
     return EXECUTION_TO_END if take_over else sa.and_(EXECUTION_TO_END, ~EXECUTION_RUNNING)
 
 
-def _part(
-    tx: Transaction, number: int, condition: sa.ColumnElement[bool], *, limit: int, busy: Collection[ExecutionId]
-) -> sa.Select[Any]:
+def _part(number: int, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """The first of those that are ready and fulfil `condition`, locked, with how many of their key run."""
-    now = database_now() if tx.postgresql else sa.literal(tx.now, UtcDateTime)
     part = sa.select(_E.id, _E.fair_tag, _E.fair_key, _E.state, _E.cancel_requested)
-    part = part.where(condition, _E.ready_at <= now)
-    if busy:
-        part = part.where(sa.not_(among(tx, _E.id, busy)))
-    part = part.order_by(_E.fair_tag, _E.id).limit(limit)
-    if tx.postgresql:
-        part = part.with_for_update(skip_locked=True)
-    first = part.cte(f"part{number}")
-    part = sa.select(first, _RUNNING.c.running, now.label("now"))
+    part = part.where(condition, _E.ready_at <= moment(), sa.not_(among(_E.id, "busy")))
+    part = part.order_by(_E.fair_tag, _E.id).limit(sa.bindparam("limit", type_=sa.Integer))
+    first = part.with_for_update(skip_locked=True).cte(f"part{number}")
+    part = sa.select(first, _RUNNING.c.running, moment().label("now"))
     return part.join(_RUNNING, _RUNNING.c.fair_key == first.c.fair_key, isouter=True)
 
 
 def _take(tx: Transaction, chosen: Mapping[int, str], *, worker: str, lease: float) -> list[Claim]:
     """Claim the executions of `chosen`, in that order; it says what state they are in."""
-    name, environment = (
-        sa.select(column).where(applications.c.id == _E.application_id).scalar_subquery().label(label)
-        for column, label in (
-            (applications.c.name, "application"),
-            (applications.c.environment, "application_environment"),
-        )
-    )
-    statement = (
-        sa.update(executions)
-        .where(among(tx, _E.id, list(chosen)))
-        .values(
-            state=ExecutionState.RUNNING.value,
-            fence=_E.fence + 1,
-            worker=worker,
-            ready_at=tx.now + timedelta(seconds=lease),
-            started_at=sa.func.coalesce(_E.started_at, tx.now),
-        )
-        .returning(executions, name, environment)
-    )
-    rows = {row.id: row for row in tx.connection.execute(statement).all()}
+    given = {"b_ids": chosen, "b_worker": worker, "b_until": tx.now + timedelta(seconds=lease), "b_now": tx.now}
+    rows = {row.id: row for row in tx.connection.execute(_TAKE, given).all()}
     subjects = resources.rows(tx, [row.resource_id for row in rows.values() if row.resource_id is not None])
     claims: list[Claim] = []
     for execution_id, state in chosen.items():
@@ -167,6 +147,28 @@ def _take(tx: Transaction, chosen: Mapping[int, str], *, worker: str, lease: flo
         except Unavailable as error:
             _put_off(tx, execution_id, state, error.message)
     return claims
+
+
+_ITS_APPLICATION = applications.c.id == _E.application_id
+_TAKE = (
+    sa.update(executions)
+    .where(among(_E.id, "b_ids"))
+    .values(
+        state=ExecutionState.RUNNING.value,
+        fence=_E.fence + 1,
+        worker=sa.bindparam("b_worker"),
+        ready_at=sa.bindparam("b_until"),
+        started_at=sa.func.coalesce(_E.started_at, sa.bindparam("b_now", type_=UtcDateTime())),
+    )
+    .returning(
+        executions,
+        sa.select(applications.c.name).where(_ITS_APPLICATION).scalar_subquery().label("application"),
+        sa.select(applications.c.environment)
+        .where(_ITS_APPLICATION)
+        .scalar_subquery()
+        .label("application_environment"),
+    )
+)
 
 
 def _put_off(tx: Transaction, execution_id: int, state: str, error: str) -> None:
@@ -186,16 +188,21 @@ def extend_leases(
     ids = sorted(fences)
     if not ids:
         return {}
-    mine = sa.and_(among(tx, executions.c.id, ids), executions.c.worker == worker, executions.c.state == "running")
+    given = {"b_ids": ids, "b_worker": worker}
     if tx.postgresql:  # in the journal's order: two statements that meet must not wait for each other in a circle
-        tx.connection.execute(sa.select(executions.c.id).where(mine).order_by(executions.c.id).with_for_update())
-    tx.connection.execute(sa.update(executions).where(mine).values(ready_at=tx.now + timedelta(seconds=lease)))
-    query = sa.select(executions.c.id, executions.c.fence, executions.c.cancel_requested).where(mine)
-    return {
-        ExecutionId(row.id): row.cancel_requested
-        for row in tx.connection.execute(query)
-        if fences[ExecutionId(row.id)] == row.fence
-    }
+        tx.connection.execute(_LOCK_MINE, given)
+    rows = tx.connection.execute(_EXTEND, {**given, "b_until": tx.now + timedelta(seconds=lease)})
+    return {ExecutionId(row.id): row.cancel_requested for row in rows if fences[ExecutionId(row.id)] == row.fence}
+
+
+_MINE = sa.and_(among(_E.id, "b_ids"), _E.worker == sa.bindparam("b_worker"), _E.state == "running")
+_LOCK_MINE = sa.select(_E.id).where(_MINE).order_by(_E.id).with_for_update()
+_EXTEND = (
+    sa.update(executions)
+    .where(_MINE)
+    .values(ready_at=sa.bindparam("b_until"))
+    .returning(_E.id, _E.fence, _E.cancel_requested)
+)
 
 
 def release(tx: Transaction, *, worker: str, claims: Iterable[tuple[ExecutionId, int]]) -> None:

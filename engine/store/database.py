@@ -6,7 +6,7 @@ What the driver says of a database that is away, busy or full leaves here as `Da
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -50,6 +50,11 @@ class Transaction:
         if not self.postgresql:
             return datetime.now(UTC)
         return self.connection.execute(sa.select(database_now())).scalar_one()
+
+    @property
+    def moment(self) -> Mapping[str, datetime]:
+        """Parameters for a statement that says `moment()`: PostgreSQL looks at its own clock."""
+        return {} if self.postgresql else {"now": self.now}
 
     def knows(self, now: datetime) -> None:
         """A statement has brought the database's clock along: it need not be asked for."""

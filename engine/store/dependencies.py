@@ -12,7 +12,9 @@ from engine.store.database import Transaction
 from engine.store.tables import resource_dependencies as edges
 
 _CHUNK = 500
-_UNMET = edges.c.unmet.is_(sa.true())
+_FROM, _TO = edges.c.resource_id, edges.c.depends_on_id
+_STARTS, _ENDS = among(_FROM, "ids"), among(_TO, "ids")
+_UNMET, _STALE, _LIVE = edges.c.unmet.is_(sa.true()), edges.c.stale.is_(sa.true()), edges.c.stale.is_(sa.false())
 
 
 def _chunks(ids: Iterable[ResourceId]) -> list[list[ResourceId]]:
@@ -32,7 +34,7 @@ def replace(
     """
     old = set(dependencies(tx, wanted.keys() - new))
     for chunk in _chunks({resource_id for resource_id, _ in old}):
-        tx.connection.execute(sa.delete(edges).where(among(tx, edges.c.resource_id, chunk)))
+        tx.connection.execute(_DROP, {"ids": chunk})
     rows = [
         _edge(resource_id, target, unmet=unmet)
         for resource_id, targets in sorted(wanted.items())
@@ -105,13 +107,16 @@ class Edge(NamedTuple):
 
 def around(tx: Transaction, ids: Collection[ResourceId]) -> list[Edge]:
     """Every edge that starts or ends in `ids`, stale ones included; one between two of them comes twice."""
-    columns = (edges.c.resource_id, edges.c.depends_on_id, edges.c.unmet, edges.c.stale)
     found: list[Edge] = []
     for chunk in _chunks(ids):
-        ends = (sa.select(*columns).where(among(tx, end, chunk)) for end in columns[:2])
-        rows = tx.connection.execute(sa.union_all(*ends))
+        rows = tx.connection.execute(_AROUND, {"ids": chunk})
         found += [Edge(ResourceId(a), ResourceId(b), unmet, stale) for a, b, unmet, stale in rows]
     return found
+
+
+_AROUND = sa.union_all(
+    *(sa.select(_FROM, _TO, edges.c.unmet, edges.c.stale).where(its_own) for its_own in (_STARTS, _ENDS))
+)
 
 
 def dependants(
@@ -120,85 +125,93 @@ def dependants(
     """Edges (dependant, depends on) that end in `ids`, stale ones left out."""
     found: list[tuple[ResourceId, ResourceId]] = []
     for chunk in _chunks(ids):
-        query = sa.select(edges.c.resource_id, edges.c.depends_on_id).where(
-            among(tx, edges.c.depends_on_id, chunk), edges.c.stale.is_(sa.false())
-        )
-        if unmet_only:
-            query = query.where(_UNMET)
-        found += [(ResourceId(a), ResourceId(b)) for a, b in tx.connection.execute(query)]
+        rows = tx.connection.execute(_UNMET_DEPENDANTS if unmet_only else _DEPENDANTS, {"ids": chunk})
+        found += [(ResourceId(a), ResourceId(b)) for a, b in rows]
     return found
+
+
+_DEPENDANTS = sa.select(_FROM, _TO).where(_ENDS, _LIVE)
+_UNMET_DEPENDANTS = _DEPENDANTS.where(_UNMET)
 
 
 def dependencies(tx: Transaction, ids: Iterable[ResourceId]) -> list[tuple[ResourceId, ResourceId]]:
     """Edges (dependant, depends on) that start in `ids`, stale ones included."""
     found: list[tuple[ResourceId, ResourceId]] = []
     for chunk in _chunks(ids):
-        query = sa.select(edges.c.resource_id, edges.c.depends_on_id).where(among(tx, edges.c.resource_id, chunk))
-        found += [(ResourceId(a), ResourceId(b)) for a, b in tx.connection.execute(query)]
+        found += [(ResourceId(a), ResourceId(b)) for a, b in tx.connection.execute(_DEPENDENCIES, {"ids": chunk})]
     return found
+
+
+_DEPENDENCIES = sa.select(_FROM, _TO).where(_STARTS)
 
 
 def waiting_for_others(tx: Transaction, ids: Iterable[ResourceId]) -> set[ResourceId]:
     """Those of `ids` that have an unmet dependency."""
     found: set[ResourceId] = set()
     for chunk in _chunks(ids):
-        query = sa.select(edges.c.resource_id).where(
-            among(tx, edges.c.resource_id, chunk), edges.c.unmet.is_(sa.true())
-        )
-        found |= {ResourceId(value) for value in tx.connection.execute(query.distinct()).scalars()}
+        found |= {ResourceId(value) for value in tx.connection.execute(_WAITING, {"ids": chunk}).scalars()}
     return found
+
+
+_WAITING = sa.select(_FROM).where(_STARTS, _UNMET).distinct()
 
 
 def needed_by_others(tx: Transaction, ids: Iterable[ResourceId]) -> set[ResourceId]:
     """Those of `ids` that something still depends on: they cannot be deleted yet."""
     found: set[ResourceId] = set()
     for chunk in _chunks(ids):
-        query = sa.select(edges.c.depends_on_id).where(among(tx, edges.c.depends_on_id, chunk))
-        found |= {ResourceId(value) for value in tx.connection.execute(query.distinct()).scalars()}
+        found |= {ResourceId(value) for value in tx.connection.execute(_NEEDED, {"ids": chunk}).scalars()}
     return found
+
+
+_NEEDED = sa.select(_TO).where(_ENDS).distinct()
 
 
 def mark_met(tx: Transaction, ids: Iterable[ResourceId]) -> None:
     """Nobody waits for these any more."""
     for chunk in _chunks(ids):
-        tx.connection.execute(
-            sa.update(edges)
-            .where(among(tx, edges.c.depends_on_id, chunk), edges.c.unmet.is_(sa.true()))
-            .values(unmet=False)
-        )
+        tx.connection.execute(_MARK_MET, {"ids": chunk})
+
+
+_MARK_MET = sa.update(edges).where(_ENDS, _UNMET).values(unmet=sa.false())
 
 
 def mark_unmet(tx: Transaction, pairs: Iterable[tuple[ResourceId, ResourceId]]) -> None:
     """The dependant of each (dependant, depends on) waits for the other again; stale edges are nothing to wait for."""
-    statement = (
-        sa.update(edges)
-        .where(edges.c.resource_id == sa.bindparam("b_from"), edges.c.depends_on_id == sa.bindparam("b_to"))
-        .where(edges.c.stale.is_(sa.false()))
-        .values(unmet=True)
-    )
     rows = [{"b_from": a, "b_to": b} for a, b in sorted(pairs)]
     if rows:
-        tx.connection.execute(statement, rows)
+        tx.connection.execute(_MARK_UNMET, rows)
+
+
+_MARK_UNMET = (
+    sa.update(edges).where(sa.bindparam("b_from") == _FROM, sa.bindparam("b_to") == _TO, _LIVE).values(unmet=sa.true())
+)
 
 
 def drop_stale(tx: Transaction, ids: Iterable[ResourceId]) -> set[ResourceId]:
     """End the stale edges that start in `ids`; returns what they pointed to."""
     targets: set[ResourceId] = set()
     for chunk in _chunks(ids):
-        where = sa.and_(among(tx, edges.c.resource_id, chunk), edges.c.stale.is_(sa.true()))
-        found = tx.connection.execute(sa.select(edges.c.depends_on_id).where(where)).scalars().all()
+        found = tx.connection.execute(_STALE_TARGETS, {"ids": chunk}).scalars().all()
         targets |= {ResourceId(value) for value in found}
         if found:
-            tx.connection.execute(sa.delete(edges).where(where))
+            tx.connection.execute(_DROP_STALE, {"ids": chunk})
     return targets
+
+
+_STALE_TARGETS = sa.select(_TO).where(_STARTS, _STALE)
+_DROP_STALE = sa.delete(edges).where(_STARTS, _STALE)
 
 
 def drop_from(tx: Transaction, ids: Iterable[ResourceId]) -> set[ResourceId]:
     """The resources in `ids` are gone: they depend on nothing any more. Returns what they depended on."""
     targets = {target for _, target in dependencies(tx, ids)}
     for chunk in _chunks(ids):
-        tx.connection.execute(sa.delete(edges).where(among(tx, edges.c.resource_id, chunk)))
+        tx.connection.execute(_DROP, {"ids": chunk})
     return targets
+
+
+_DROP = sa.delete(edges).where(_STARTS)
 
 
 def closure_of_dependants(tx: Transaction, ids: Iterable[ResourceId]) -> set[ResourceId]:

@@ -62,16 +62,20 @@ def _drawn_nodes(tx: Transaction, drawings: Sequence[Drawing]) -> _Nodes:
     asked = sorted(ref for ref in names if ref not in new)
     for start in range(0, len(asked), _CHUNK):
         some = asked[start : start + _CHUNK]
-        kinds, refs = ({ref[place] for ref in some} for place in (0, 1))
-        query = sa.select(graph_nodes.c.id, graph_nodes.c.kind, graph_nodes.c.ref).where(
-            graph_nodes.c.kind.in_(sorted(kinds)), graph_nodes.c.ref.in_(sorted(refs)), graph_nodes.c.valid_to.is_(None)
-        )
-        found = {(NodeKind(row.kind), row.ref): int(row.id) for row in tx.connection.execute(query)}
+        given = {"kinds": sorted({kind for kind, _ in some}), "refs": sorted({ref for _, ref in some})}
+        found = {(NodeKind(row.kind), row.ref): int(row.id) for row in tx.connection.execute(_NAMED, given)}
         ids |= {ref: found[ref] for ref in some if ref in found}
     missing = [ref for ref in names if ref not in ids]
     rows = [{"kind": kind.value, "ref": ref, "name": names[kind, ref], "valid_from": tx.now} for kind, ref in missing]
     made = dict(zip(missing, insert_numbered(tx, graph_nodes, rows), strict=True))
     return _Nodes(ids | made, set(made.values()))
+
+
+_NAMED = sa.select(graph_nodes.c.id, graph_nodes.c.kind, graph_nodes.c.ref).where(
+    graph_nodes.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+    graph_nodes.c.ref.in_(sa.bindparam("refs", expanding=True)),
+    graph_nodes.c.valid_to.is_(None),
+)
 
 
 def _end_others(
@@ -92,7 +96,7 @@ def _end_others(
             elif (triple[place], triple[1]) in pairs:
                 over.add(edge_id)
     for ids in _chunks(over):
-        tx.connection.execute(sa.update(graph_edges).where(among(tx, graph_edges.c.id, ids)).values(valid_to=tx.now))
+        tx.connection.execute(sa.update(graph_edges).where(among(graph_edges.c.id, ids)).values(valid_to=tx.now))
     return have
 
 
@@ -102,7 +106,7 @@ def _holding(
     """The edges of these kinds at these nodes, by their id."""
     names = sorted(kind.value for kind in kinds)
     for ids in _chunks(nodes):
-        holds = sa.and_(among(tx, column, ids), graph_edges.c.kind.in_(names), graph_edges.c.valid_to.is_(None))
+        holds = sa.and_(among(column, ids), graph_edges.c.kind.in_(names), graph_edges.c.valid_to.is_(None))
         for row in tx.connection.execute(sa.select(graph_edges).where(holds)):
             yield row.id, (row.source_id, EdgeKind(row.kind), row.target_id)
 

@@ -141,11 +141,12 @@ def generations(tx: Transaction, ids: Iterable[ExecutionId]) -> dict[ExecutionId
     wanted = sorted(ids)
     found: dict[ExecutionId, int] = {}
     for start in range(0, len(wanted), 500):
-        query = sa.select(executions.c.id, executions.c.generation).where(
-            among(tx, executions.c.id, wanted[start : start + 500])
-        )
-        found |= {ExecutionId(row.id): row.generation for row in tx.connection.execute(query)}
+        rows = tx.connection.execute(_GENERATIONS, {"ids": wanted[start : start + 500]})
+        found |= {ExecutionId(row.id): row.generation for row in rows}
     return found
+
+
+_GENERATIONS = sa.select(executions.c.id, executions.c.generation).where(among(executions.c.id, "ids"))
 
 
 def child(tx: Transaction, parent_id: ExecutionId, parent_step: str) -> ExecutionId | None:
@@ -169,11 +170,12 @@ def lineage(tx: Transaction, execution_id: ExecutionId) -> list[str]:
 
 
 def get(tx: Transaction, execution_id: ExecutionId, *, lock: bool = False) -> Execution | None:
-    query = SELECT.where(executions.c.id == execution_id)
-    if lock and tx.postgresql:
-        query = query.with_for_update(of=executions)
-    row = tx.connection.execute(query).one_or_none()
+    row = tx.connection.execute(_GET_LOCKED if lock else _GET, {"id": execution_id}).one_or_none()
     return None if row is None else execution_of(tx, row)
+
+
+_GET = SELECT.where(executions.c.id == sa.bindparam("id"))
+_GET_LOCKED = _GET.with_for_update(of=executions)
 
 
 def state(tx: Transaction, execution_id: ExecutionId) -> ExecutionState | None:
@@ -284,11 +286,15 @@ def _in_state(state: ExecutionState) -> list[sa.ColumnElement[bool]]:
 
 def unfinished(tx: Transaction) -> dict[str, int]:
     """How many executions are pending, running and waiting, each counted by an index that holds no others."""
-    parts = [
+    return dict(zip(("pending", "running", "waiting"), tx.connection.execute(_UNFINISHED).one(), strict=True))
+
+
+_UNFINISHED = sa.select(
+    *(
         sa.select(sa.func.count()).select_from(executions).where(condition).scalar_subquery()
         for condition in (EXECUTION_PENDING, EXECUTION_RUNNING, EXECUTION_WAITING)
-    ]
-    return dict(zip(("pending", "running", "waiting"), tx.connection.execute(sa.select(*parts)).one(), strict=True))
+    )
+)
 
 
 def counts(tx: Transaction) -> dict[str, int]:

@@ -26,7 +26,9 @@ class Fact:
 
 def put(tx: Transaction, name: str, *, actor: str, reason: str = "", value: object = None) -> bool:
     """Make a fact hold; False when it held already, and stays as it was."""
-    row = insert(tx, facts).values(name=name, value=value or {}, reason=reason, changed_at=tx.now, changed_by=actor)
+    row = insert(facts, postgresql=tx.postgresql).values(
+        name=name, value=value or {}, reason=reason, changed_at=tx.now, changed_by=actor
+    )
     return bool(tx.connection.execute(row.on_conflict_do_nothing().returning(facts.c.name)).all())
 
 

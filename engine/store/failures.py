@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from engine.domain.provider import Operation
 from engine.domain.resource import AWAITS_TURN, ResourceKey, ResourceState
 from engine.domain.values import ApplicationId, ExecutionId, ResourceId
-from engine.store.among import among_those
+from engine.store.among import found_by
 from engine.store.database import Transaction
 from engine.store.tables import EXECUTION_BROKEN, executions, resource_references, resources
 
@@ -20,16 +20,16 @@ class FailedResource(NamedTuple):
     error: str
 
 
-def _mine(tx: Transaction, application_id: ApplicationId) -> sa.ColumnElement[bool]:
+def _mine(application_id: ApplicationId) -> sa.ColumnElement[bool]:
     mine = sa.select(resource_references.c.resource_id).where(resource_references.c.application_id == application_id)
-    return among_those(tx, resources.c.id, mine)
+    return found_by(resources.c.id, mine)
 
 
 def of_application(tx: Transaction, application_id: ApplicationId, *, limit: int) -> list[FailedResource]:
     """Those that the application refers to and that failed, then those that are blocked; each the earliest first."""
     query = (
         sa.select(resources)
-        .where(_mine(tx, application_id), sa.or_(_FAILED, resources.c.blocked_by.is_not(None)))
+        .where(_mine(application_id), sa.or_(_FAILED, resources.c.blocked_by.is_not(None)))
         .order_by(sa.case((_FAILED, 0), else_=1), resources.c.updated_at, resources.c.id)
         .limit(limit)
     )
@@ -44,7 +44,7 @@ def of_application(tx: Transaction, application_id: ApplicationId, *, limit: int
 
 def states(tx: Transaction, application_id: ApplicationId) -> dict[str, int]:
     """How many of the application's resources are in which state."""
-    query = sa.select(resources.c.state, sa.func.count()).where(_mine(tx, application_id)).group_by(resources.c.state)
+    query = sa.select(resources.c.state, sa.func.count()).where(_mine(application_id)).group_by(resources.c.state)
     return {row[0]: row[1] for row in tx.connection.execute(query.order_by(resources.c.state))}
 
 

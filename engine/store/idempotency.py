@@ -27,7 +27,7 @@ def find(tx: Transaction, actor: str, operation: str, key: str, *, fingerprint: 
 
 def reserve(tx: Transaction, actor: str, operation: str, key: str, *, fingerprint: str) -> bool:
     """Take the key for this transaction; False when another one had it first. Waits for one that has it now."""
-    statement = insert(tx, keys).values(
+    statement = insert(keys, postgresql=tx.postgresql).values(
         actor=actor, operation=operation, key=key, fingerprint=fingerprint, handle={}, created_at=tx.now
     )
     # The row count of an INSERT is not to be relied on; a returned row is.

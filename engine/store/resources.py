@@ -12,7 +12,7 @@ from engine.domain.planner import Current, Reference
 from engine.domain.provider import Operation
 from engine.domain.resource import Resource, ResourceKey, ResourceState, Standing
 from engine.domain.values import ApplicationId, JsonObject, ResourceId
-from engine.store.among import among, among_those, found_by, given_as
+from engine.store.among import among, found_by
 from engine.store.bulk import insert_numbered, insert_rows
 from engine.store.database import Transaction
 from engine.store.tables import RESOURCE_STANDING, applications, resource_references, resources
@@ -142,48 +142,64 @@ def lock(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, Resourc
     if not wanted:
         return {}
     found: dict[ResourceId, Resource] = {}
-    for start in range(0, len(wanted), 500):  # SQLite bounds the number of bound values
-        query = _SELECT.where(among(tx, resources.c.id, wanted[start : start + 500])).order_by(resources.c.id)
-        query = query.with_for_update(of=resources) if tx.postgresql else query
-        found |= {ResourceId(row.id): resource_of(tx, row) for row in tx.connection.execute(query)}
+    for start in range(0, len(wanted), _CHUNK):
+        found |= {
+            ResourceId(row.id): resource_of(tx, row)
+            for row in tx.connection.execute(_LOCK, {"ids": wanted[start : start + _CHUNK]})
+        }
     return found
+
+
+_CHUNK = 500
+_BY_IDS = _SELECT.where(among(resources.c.id, "ids"))
+_LOCK = _BY_IDS.order_by(resources.c.id).with_for_update(of=resources)
+"""SQLite knows no such locks and leaves them out: its one writer has them all."""
 
 
 def blocked_by(tx: Transaction, roots: Iterable[ResourceId]) -> set[ResourceId]:
     """What any of `roots` blocks."""
-    query = sa.select(resources.c.id).where(among(tx, resources.c.blocked_by, sorted(roots)))
-    return {ResourceId(value) for value in tx.connection.execute(query).scalars()}
+    return {ResourceId(value) for value in tx.connection.execute(_BLOCKED, {"ids": sorted(roots)}).scalars()}
+
+
+_BLOCKED = sa.select(resources.c.id).where(among(resources.c.blocked_by, "ids"))
 
 
 def get(tx: Transaction, resource_id: ResourceId) -> Resource | None:
-    row = tx.connection.execute(_SELECT.where(resources.c.id == resource_id)).one_or_none()
+    row = tx.connection.execute(_BY_ID, {"id": resource_id}).one_or_none()
     return None if row is None else resource_of(tx, row)
+
+
+_BY_ID = _SELECT.where(resources.c.id == sa.bindparam("id"))
 
 
 def of_application(tx: Transaction, application_id: ApplicationId) -> list[Resource]:
     """The resources that the application refers to, by rising id."""
-    mine = sa.select(resource_references.c.resource_id).where(resource_references.c.application_id == application_id)
-    query = _SELECT.where(among_those(tx, resources.c.id, mine)).order_by(resources.c.id)
-    return [resource_of(tx, row) for row in tx.connection.execute(query)]
+    return [resource_of(tx, row) for row in tx.connection.execute(_OF_APPLICATION, {"application": application_id})]
+
+
+_REFERRED = sa.select(resource_references.c.resource_id).where(
+    resource_references.c.application_id == sa.bindparam("application")
+)
+_OF_APPLICATION = _SELECT.where(found_by(resources.c.id, _REFERRED)).order_by(resources.c.id)
 
 
 def standings(tx: Transaction, ids: Sequence[ApplicationId]) -> dict[ApplicationId, Counter[Standing]]:
     """How many of the resources that each application refers to stand how."""
     found: dict[ApplicationId, Counter[Standing]] = {}
-    for row in tx.connection.execute(_standings(postgresql=tx.postgresql), {"ids": ids}).all():
+    for row in tx.connection.execute(_STANDINGS, {"ids": ids}).all():
         application_id, state, pending, reason, count = row
         found.setdefault(application_id, Counter())[Standing(_STATES[state], _OPERATIONS[pending], reason)] += count
     return found
 
 
-@lru_cache
-def _standings(*, postgresql: bool) -> sa.Select[Any, str, Any, str, int]:
-    owner, referred = resource_references.c.application_id, resource_references.c.resource_id
-    theirs = given_as("ids", owner, postgresql=postgresql)
-    how = (owner, resources.c.state, resources.c.pending, resources.c.reason)
-    query = sa.select(*how, sa.func.count(referred.distinct()))
-    query = query.join(resources, resources.c.id == referred).where(theirs).group_by(*how)
-    return query.where(found_by(resources.c.id, sa.select(referred).where(theirs), postgresql=postgresql))
+_THEIRS = among(resource_references.c.application_id, "ids")
+_HOW = (resource_references.c.application_id, resources.c.state, resources.c.pending, resources.c.reason)
+_STANDINGS = (
+    sa.select(*_HOW, sa.func.count(resource_references.c.resource_id.distinct()))
+    .join(resources, resources.c.id == resource_references.c.resource_id)
+    .where(_THEIRS, found_by(resources.c.id, sa.select(resource_references.c.resource_id).where(_THEIRS)))
+    .group_by(*_HOW)
+)
 
 
 def listed(
@@ -246,15 +262,19 @@ def ids_by_key(tx: Transaction, environment: str, keys: Iterable[ResourceKey]) -
     identities = sorted({key.id for key in keys})
     found: dict[ResourceKey, ResourceId] = {}
     wanted = set(keys)
-    for start in range(0, len(identities), 500):
-        query = sa.select(resources.c.id, resources.c.type, resources.c.resource_class, resources.c.identity).where(
-            resources.c.environment == environment, resources.c.identity.in_(identities[start : start + 500])
-        )
-        for row in tx.connection.execute(query):
+    for start in range(0, len(identities), _CHUNK):
+        given = {"environment": environment, "identities": identities[start : start + _CHUNK]}
+        for row in tx.connection.execute(_IDENTIFIED, given):
             key = ResourceKey(environment, row.type, row.resource_class, row.identity)
             if key in wanted:
                 found[key] = ResourceId(row.id)
     return found
+
+
+_IDENTIFIED = sa.select(resources.c.id, resources.c.type, resources.c.resource_class, resources.c.identity).where(
+    resources.c.environment == sa.bindparam("environment"),
+    resources.c.identity.in_(sa.bindparam("identities", expanding=True)),
+)
 
 
 def currents(
@@ -268,10 +288,8 @@ def currents(
     """What exists of an application and under the given identities, with everyone who refers to it."""
     ids = set(ids_by_key(tx, environment, keys).values())
     if application_id is not None:
-        mine = sa.select(resource_references.c.resource_id).where(
-            resource_references.c.application_id == application_id
-        )
-        ids |= {ResourceId(value) for value in tx.connection.execute(mine).scalars()}
+        mine = tx.connection.execute(_REFERRED, {"application": application_id}).scalars()
+        ids |= {ResourceId(value) for value in mine}
     found = lock(tx, ids) if locked else by_ids(tx, ids)
     referring = references(tx, ids)
     return {resource.key: Current(resource, tuple(referring.get(resource.id, ()))) for resource in found.values()}
@@ -281,9 +299,8 @@ def rows(tx: Transaction, ids: Collection[int]) -> dict[int, Any]:
     """The rows of these resources, for `resource_of`."""
     found: dict[int, Any] = {}
     wanted = sorted(set(ids))
-    for start in range(0, len(wanted), 500):
-        query = _SELECT.where(among(tx, resources.c.id, wanted[start : start + 500]))
-        found |= {row.id: row for row in tx.connection.execute(query)}
+    for start in range(0, len(wanted), _CHUNK):
+        found |= {row.id: row for row in tx.connection.execute(_BY_IDS, {"ids": wanted[start : start + _CHUNK]})}
     return found
 
 
@@ -295,18 +312,20 @@ def references(tx: Transaction, ids: Iterable[ResourceId]) -> dict[ResourceId, l
     """Who refers to each resource."""
     wanted = sorted(ids)
     found: dict[ResourceId, list[Reference]] = {}
-    for start in range(0, len(wanted), 500):
-        query = (
-            sa.select(resource_references, applications.c.name.label("application"))
-            .join(applications, applications.c.id == resource_references.c.application_id)
-            .where(among(tx, resource_references.c.resource_id, wanted[start : start + 500]))
-            .order_by(applications.c.name, resource_references.c.name)
-        )
-        for row in tx.connection.execute(query):
+    for start in range(0, len(wanted), _CHUNK):
+        for row in tx.connection.execute(_REFERENCES, {"ids": wanted[start : start + _CHUNK]}):
             params: Any = tx.sealer.open_json(row.params_sealed, _PARAMS)
             reference = Reference(ApplicationId(row.application_id), row.application, row.name, params)
             found.setdefault(ResourceId(row.resource_id), []).append(reference)
     return found
+
+
+_REFERENCES = (
+    sa.select(resource_references, applications.c.name.label("application"))
+    .join(applications, applications.c.id == resource_references.c.application_id)
+    .where(among(resource_references.c.resource_id, "ids"))
+    .order_by(applications.c.name, resource_references.c.name)
+)
 
 
 def set_references(
@@ -323,13 +342,9 @@ def set_references(
     """
     ordered = sorted(wanted, key=lambda item: (item[0], item[1]))
     replaced = sorted({item[0] for item in ordered if item[0] not in new} | set(drop))
-    for start in range(0, len(replaced), 500):
-        tx.connection.execute(
-            sa.delete(resource_references).where(
-                resource_references.c.application_id == application_id,
-                among(tx, resource_references.c.resource_id, replaced[start : start + 500]),
-            )
-        )
+    for start in range(0, len(replaced), _CHUNK):
+        given = {"application": application_id, "ids": replaced[start : start + _CHUNK]}
+        tx.connection.execute(_DROP_REFERENCES, given)
     insert_rows(
         tx,
         resource_references,
@@ -345,6 +360,12 @@ def set_references(
     )
 
 
+_DROP_REFERENCES = sa.delete(resource_references).where(
+    resource_references.c.application_id == sa.bindparam("application"),
+    among(resource_references.c.resource_id, "ids"),
+)
+
+
 def named(tx: Transaction, application_id: ApplicationId, names: Collection[str] | None = None) -> dict[str, Resource]:
     """The resources of an application by every name its spec gives them; with `names` only those."""
     query = _SELECT.add_columns(resource_references.c.name.label("reference"))
@@ -354,12 +375,12 @@ def named(tx: Transaction, application_id: ApplicationId, names: Collection[str]
         return {row.reference: resource_of(tx, row) for row in tx.connection.execute(query)}
     found: dict[str, Resource] = {}
     wanted = sorted(names)
-    for start in range(0, len(wanted), 500):
-        some = query.where(resource_references.c.name.in_(wanted[start : start + 500]))
+    for start in range(0, len(wanted), _CHUNK):
+        some = query.where(resource_references.c.name.in_(wanted[start : start + _CHUNK]))
         found |= {row.reference: resource_of(tx, row) for row in tx.connection.execute(some)}
     return found
 
 
 def touch_checked(tx: Transaction, ids: Iterable[ResourceId]) -> None:
     """Note that a health check of these resources has been asked for."""
-    tx.connection.execute(sa.update(resources).where(among(tx, resources.c.id, sorted(ids))).values(checked_at=tx.now))
+    tx.connection.execute(sa.update(resources).where(among(resources.c.id, sorted(ids))).values(checked_at=tx.now))

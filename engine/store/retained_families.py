@@ -23,7 +23,7 @@ def whole(tx: Transaction, roots: Collection[int], *, over: Callable[[str, datet
     frontier: list[int] = sorted(roots)
     while frontier:
         query = sa.select(executions.c.id, executions.c.parent_id, executions.c.state, executions.c.finished_at)
-        query = query.where(among(tx, executions.c.parent_id, frontier)).order_by(executions.c.id).with_for_update()
+        query = query.where(among(executions.c.parent_id, frontier)).order_by(executions.c.id).with_for_update()
         frontier = []
         for row in tx.connection.execute(query).all():
             root = root_of[row.id] = root_of[row.parent_id]
@@ -39,7 +39,7 @@ def remove(tx: Transaction, families: Sequence[Family], *, trial: bool) -> dict[
     ids = [ExecutionId(member) for family in families for member in family]
     rows = {"executions": len(ids)}
     for table in (step_logs, artifacts, step_runs):
-        belongs = among(tx, table.c.execution_id, ids)
+        belongs = among(table.c.execution_id, ids)
         if trial:
             query = sa.select(sa.func.count()).select_from(table).where(belongs)
             rows[table.name] = tx.connection.execute(query).scalar_one()
@@ -48,7 +48,7 @@ def remove(tx: Transaction, families: Sequence[Family], *, trial: bool) -> dict[
     if ids and not trial:
         drop_nodes(tx, "workflow", [str(member) for member in ids])
         for level in _levels(families):
-            tx.connection.execute(sa.delete(executions).where(among(tx, executions.c.id, level)))
+            tx.connection.execute(sa.delete(executions).where(among(executions.c.id, level)))
     return rows
 
 

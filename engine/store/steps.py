@@ -34,12 +34,11 @@ def seal_memo(tx: Transaction, memo: object) -> bytes:
 
 def of_execution(tx: Transaction, execution_id: ExecutionId) -> list[StepRun]:
     """Every attempt of every step, by position and attempt."""
-    query = (
-        sa.select(step_runs)
-        .where(step_runs.c.execution_id == execution_id)
-        .order_by(step_runs.c.position, step_runs.c.attempt)
-    )
-    return [_step_run(tx, row) for row in tx.connection.execute(query)]
+    return [_step_run(tx, row) for row in tx.connection.execute(_OF_EXECUTION, {"id": execution_id})]
+
+
+_ITS_OWN = step_runs.c.execution_id == sa.bindparam("id")
+_OF_EXECUTION = sa.select(step_runs).where(_ITS_OWN).order_by(step_runs.c.position, step_runs.c.attempt)
 
 
 def _step_run(tx: Transaction, row: Any) -> StepRun:
@@ -65,18 +64,17 @@ def _step_run(tx: Transaction, row: Any) -> StepRun:
 
 def unfinished(tx: Transaction, execution_id: ExecutionId) -> list[StepRun]:
     """The attempts at work or waiting, without what is sealed."""
-    at_work = step_runs.c.state.in_([StepState.RUNNING.value, StepState.WAITING.value])
-    return [_unsealed(row) for row in tx.connection.execute(_UNSEALED.where(execution_id == _OF, at_work))]
+    return [_unsealed(row) for row in tx.connection.execute(_UNFINISHED, {"id": execution_id})]
 
 
 def standing(tx: Transaction, execution_id: ExecutionId) -> list[StepRun]:
     """Every attempt of every step, by position and attempt, without what is sealed."""
-    query = _UNSEALED.where(execution_id == _OF).order_by(step_runs.c.position, step_runs.c.attempt)
-    return [_unsealed(row) for row in tx.connection.execute(query)]
+    return [_unsealed(row) for row in tx.connection.execute(_STANDING, {"id": execution_id})]
 
 
-_OF = step_runs.c.execution_id
-_UNSEALED = sa.select(*(column for column in step_runs.c if not column.name.endswith("_sealed")))
+_UNSEALED = sa.select(*(column for column in step_runs.c if not column.name.endswith("_sealed"))).where(_ITS_OWN)
+_UNFINISHED = _UNSEALED.where(step_runs.c.state.in_([StepState.RUNNING.value, StepState.WAITING.value]))
+_STANDING = _UNSEALED.order_by(step_runs.c.position, step_runs.c.attempt)
 
 
 def _unsealed(row: Any) -> StepRun:
@@ -100,7 +98,8 @@ def _unsealed(row: Any) -> StepRun:
 def wake(tx: Transaction, kind: WaitKind, refs: Iterable[int]) -> int:
     """Make ready the executions that wait for one of `refs`; returns how many."""
     wanted = sorted(set(refs))
-    return sum(_wake(tx, _waiting_for(tx, kind, wanted[start : start + 500])) for start in range(0, len(wanted), 500))
+    waiting = _WAITING_FOR[kind]
+    return sum(_wake(tx, waiting, {"refs": wanted[start : start + 500]}) for start in range(0, len(wanted), 500))
 
 
 def wake_for_resources(tx: Transaction, owners: Mapping[ResourceId, ApplicationId]) -> int:
@@ -112,30 +111,42 @@ def wake_for_resources(tx: Transaction, owners: Mapping[ResourceId, ApplicationI
     woken = 0
     for start in range(0, len(wanted), 500):
         ids = wanted[start : start + 500]
-        referring = sa.select(step_runs.c.execution_id).where(
-            STEP_WAITING,
-            step_runs.c.wait_kind == WaitKind.APPLICATION.value,
-            step_runs.c.wait_ref == resource_references.c.application_id,
-            among(tx, resource_references.c.resource_id, ids),
-        )
-        owned = _waiting_for(tx, WaitKind.APPLICATION, sorted({owners[resource_id] for resource_id in ids}))
-        woken += _wake(tx, sa.union_all(_waiting_for(tx, WaitKind.RESOURCE, ids), owned, referring))
+        given = {"resources": ids, "owners": sorted({owners[resource_id] for resource_id in ids})}
+        woken += _wake(tx, _WAITING_FOR_RESOURCES, given)
     return woken
 
 
-def _waiting_for(tx: Transaction, kind: WaitKind, refs: Collection[int]) -> sa.Select[tuple[int]]:
+def _waiting_for(kind: WaitKind, refs: str) -> sa.Select[Any]:
     return sa.select(step_runs.c.execution_id).where(
-        STEP_WAITING, step_runs.c.wait_kind == kind.value, among(tx, step_runs.c.wait_ref, refs)
+        STEP_WAITING, step_runs.c.wait_kind == kind.value, among(step_runs.c.wait_ref, refs)
     )
 
 
-def _wake(tx: Transaction, waiting: sa.Select[Any] | sa.CompoundSelect[Any]) -> int:
-    ids: list[ExecutionId] = sorted(set(tx.connection.execute(waiting).scalars()))
+_WAITING_FOR = {kind: _waiting_for(kind, "refs") for kind in WaitKind}
+_REFERRING = sa.select(step_runs.c.execution_id).where(
+    STEP_WAITING,
+    step_runs.c.wait_kind == WaitKind.APPLICATION.value,
+    step_runs.c.wait_ref == resource_references.c.application_id,
+    among(resource_references.c.resource_id, "resources"),
+)
+_WAITING_FOR_RESOURCES = sa.union_all(
+    _waiting_for(WaitKind.RESOURCE, "resources"), _waiting_for(WaitKind.APPLICATION, "owners"), _REFERRING
+)
+
+
+def _wake(tx: Transaction, waiting: sa.Executable, given: Mapping[str, Collection[int]]) -> int:
+    ids: list[ExecutionId] = sorted(set(tx.connection.execute(waiting, given).scalars()))
     if not ids:
         return 0
     tx.readied.extend(ids)
-    asleep = sa.and_(among(tx, executions.c.id, ids), executions.c.state == ExecutionState.WAITING.value)
-    return tx.connection.execute(sa.update(executions).where(asleep).values(ready_at=tx.now)).rowcount
+    return tx.connection.execute(_MAKE_READY, {"b_ids": ids, "b_now": tx.now}).rowcount
+
+
+_MAKE_READY = (
+    sa.update(executions)
+    .where(among(executions.c.id, "b_ids"), executions.c.state == ExecutionState.WAITING.value)
+    .values(ready_at=sa.bindparam("b_now"))
+)
 
 
 def wake_person(tx: Transaction, execution_id: ExecutionId, step: str) -> bool:
@@ -227,8 +238,4 @@ _APPLICATION_OVER = sa.or_(
 
 def make_ready(tx: Transaction, ids: Collection[ExecutionId]) -> None:
     tx.readied.extend(ids)
-    tx.connection.execute(
-        sa.update(executions)
-        .where(among(tx, executions.c.id, sorted(ids)), executions.c.state == ExecutionState.WAITING.value)
-        .values(ready_at=tx.now)
-    )
+    tx.connection.execute(_MAKE_READY, {"b_ids": sorted(ids), "b_now": tx.now})

@@ -40,7 +40,7 @@ def fold(tx: Transaction, *, limit: int, settled: timedelta = _SETTLED) -> int:
     mark = sa.select(tallies.c.count).where(tallies.c.kind == _MARK)
     up_to = tx.connection.execute(mark.with_for_update(skip_locked=True) if tx.postgresql else mark).scalar()
     if up_to is None:  # the first time, or another is at it
-        row = insert(tx, tallies).values(kind=_MARK, count=0).on_conflict_do_nothing()
+        row = insert(tallies, postgresql=tx.postgresql).values(kind=_MARK, count=0).on_conflict_do_nothing()
         if tx.connection.execute(mark).scalar() is None:
             tx.connection.execute(row)
         return 0
@@ -58,7 +58,7 @@ def fold(tx: Transaction, *, limit: int, settled: timedelta = _SETTLED) -> int:
     if not found:
         return 0
     rows = [{"kind": row[0], "count": row[1]} for row in sorted(found)]
-    more = insert(tx, tallies)
+    more = insert(tallies, postgresql=tx.postgresql)
     added = {"count": tallies.c.count + more.excluded.count}
     tx.connection.execute(more.on_conflict_do_update(index_elements=["kind"], set_=added), rows)
     newest = max(row[2] for row in found)

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, Text, bindparam
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -60,6 +61,26 @@ def _now_postgresql(_element: object, _compiler: object, **_options: object) -> 
 @compiles(database_now, "sqlite")
 def _now_sqlite(_element: object, _compiler: object, **_options: object) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+class moment(FunctionElement[datetime]):  # noqa: N801 - reads as SQL
+    """The transaction's `now` in a statement that is put together once; `Transaction.moment` brings what it takes."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self) -> None:
+        super().__init__(bindparam("now", type_=UtcDateTime()))
+
+
+@compiles(moment, "postgresql")
+def _moment_postgresql(_element: object, _compiler: object, **_options: object) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(moment, "sqlite")
+def _moment_sqlite(element: moment, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
 
 
 class current_xact(ClauseElement):  # noqa: N801 - reads as SQL

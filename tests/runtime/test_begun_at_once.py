@@ -1,5 +1,6 @@
 """What a request makes ready is claimed in the request's own transaction, where a thread is free for it."""
 
+import re
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -35,12 +37,22 @@ resources: {first: {type: card}, second: {type: card, params: {of: "${resources.
 """
 
 
+_WRITES = re.compile(r"INSERT|UPDATE|DELETE|WITH given")
+
+
+class Statement(str):
+    """As the driver is given it, and what SQLAlchemy has made it of: None where it gave it on as it stood."""
+
+    __slots__ = ("made_of",)
+    made_of: object
+
+
 class Sent:
     """The statements that a database gets, by transaction."""
 
     def __init__(self, store: Store) -> None:
-        self._by_connection: dict[int, list[str]] = {}
-        self._transactions: list[list[str]] = []
+        self._by_connection: dict[int, list[Statement]] = {}
+        self._transactions: list[list[Statement]] = []
         for engine in {store.engine, store.by_keys.engine}:
             event.listen(engine, "begin", self._begin)
             event.listen(engine, "before_cursor_execute", self._send)
@@ -49,12 +61,19 @@ class Sent:
         self._transactions.append([])
         self._by_connection[id(connection)] = self._transactions[-1]
 
-    def _send(self, connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        self._by_connection.setdefault(id(connection), []).append(" ".join(statement.split()))
+    def _send(self, *told: Any) -> None:
+        connection, _cursor, text, _given, context, *_ = told
+        statement = Statement(" ".join(text.split()))
+        statement.made_of = context.invoked_statement
+        self._by_connection.setdefault(id(connection), []).append(statement)
 
-    def with_one(self, beginning: str) -> list[list[str]]:
+    def with_one(self, beginning: str) -> list[list[Statement]]:
         """The transactions with such a statement."""
         return [sent for sent in self._transactions if any(one.startswith(beginning) for one in sent)]
+
+    def writing(self) -> list[Statement]:
+        """Those of all transactions that write."""
+        return [one for sent in self._transactions for one in sent if any(map(_WRITES.match, sent))]
 
     def claims_with(self, beginning: str) -> list[bool]:
         """Of each transaction with such a statement, whether it has claimed something."""
@@ -123,6 +142,21 @@ def test_a_first_submission_asks_the_database_little(store: Store, provider: Pat
         for beginning in ("INSERT INTO graph_edges", "UPDATE executions SET state=")
     )
     assert drawn < claimed, "claims may exclude each other until the commit"
+
+
+def test_the_statements_of_a_submission_and_its_runs_are_put_together_once(
+    store: Store, provider: Path, tmp_path: Path
+) -> None:
+    """That would take longer than carrying them out."""
+    with running_platform(store, tmp_path, [provider], sweep_seconds=60.0) as house:
+        sent = _submitted(house)
+        known = {statement.made_of for statement in sent.writing()}
+        count = len(sent.writing())
+        house.submit(SPEC.replace("shop", "another"))
+        house.settled()
+    later = sent.writing()[count:]
+    assert len(later) > 30
+    assert [statement for statement in later if statement.made_of not in known] == []
 
 
 def test_so_are_a_retry_and_its_claim(store: Store, provider: Path, tmp_path: Path) -> None:
