@@ -78,37 +78,36 @@ def advance(workflow: Workflow, states: Mapping[str, StepState], *, holds: Calla
     known = dict(states)
     start: list[Step] = []
     skip: list[tuple[Step, StepState]] = []
+    done = True
     for step in workflow.steps:
-        if known.get(step.name, _T.PENDING) is not _T.PENDING:
-            continue
-        needed = [known.get(name, _T.PENDING) for name in step.needs]
-        if any(state not in STEP_FINAL for state in needed):
-            continue
-        verdict = _verdict(step, needed, states=known.values(), holds=holds)
-        if verdict is None:
-            start.append(step)
-            known[step.name] = _T.RUNNING
-        else:
-            skip.append((step, verdict))
-            known[step.name] = verdict
-    done = all(known.get(step.name, _T.PENDING) in STEP_FINAL for step in workflow.steps)
+        state = known.get(step.name, _T.PENDING)
+        if state is _T.PENDING:
+            needed = [known.get(name, _T.PENDING) for name in step.needs]
+            if STEP_FINAL.issuperset(needed):
+                state = _verdict(step, needed, states=known.values(), holds=holds)
+                known[step.name] = state
+                if state is _T.RUNNING:
+                    start.append(step)
+                else:
+                    skip.append((step, state))
+        done = done and state in STEP_FINAL
     return Advance(tuple(start), tuple(skip), _outcome(known.values()) if done else None)
 
 
 def _verdict(
     step: Step, needed: list[StepState], *, states: Iterable[StepState], holds: Callable[[Step], bool]
-) -> StepState | None:
-    """None to start the step, else the state in which it is left out."""
-    broken = any(state in _BAD for state in needed)
+) -> StepState:
+    """`running` to start the step, else the state in which it is left out."""
+    broken = not _BAD.isdisjoint(needed)
     if step.when is When.ON_FAILURE:
-        failed = broken or (not step.needs and any(state in _BAD for state in states))
+        failed = broken or (not step.needs and not _BAD.isdisjoint(states))
         if not failed:
             return StepState.SKIPPED
     elif broken and step.when is not When.ALWAYS:
         return StepState.UPSTREAM_FAILED
     if step.condition is not None and not holds(step):
         return StepState.SKIPPED
-    return None
+    return StepState.RUNNING
 
 
 def _outcome(states: Iterable[StepState]) -> ExecutionState:

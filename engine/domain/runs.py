@@ -18,6 +18,9 @@ class Outputs:
     secret: frozenset[str] = frozenset()
 
 
+NO_OUTPUTS = Outputs()
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
     """One run of a workflow, bound to the bundle it was queued with. Generation and operation are its resource's."""

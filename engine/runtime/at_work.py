@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from engine.domain.runs import Execution
 from engine.domain.workflow import Step
-from engine.runtime.attempt import Attempt, Outcome, Stopped, perform
+from engine.runtime.attempt import Outcome, Stopped, perform
 from engine.runtime.bench import Bench
 from engine.runtime.cancellation import Token
+from engine.runtime.workshop import Attempt
 from engine.steps import registry
 
 _MOST_PARALLEL = 8

@@ -1,33 +1,29 @@
 """One attempt of one step, from its rendered config to its outcome. What executors raise is understood here."""
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
 from engine.domain import expressions
 from engine.domain.expression_scripts import render_script
-from engine.domain.runs import Execution, Outputs
-from engine.domain.values import ExecutionId, Json, JsonObject
+from engine.domain.runs import Outputs
+from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Step
 from engine.errors import InnominatusError, Invalid
-from engine.runtime.cancellation import Token
-from engine.runtime.context import LiveLog, RunningStep
-from engine.runtime.warden_client import WardenClient
-from engine.runtime.workspace import Workspaces
+from engine.runtime.context import RunningStep
+from engine.runtime.workshop import Attempt, Workshop
 from engine.steps import registry
-from engine.steps.base import Resumed, RetryLater, StepCancelled, StepFailed, StepRefused, Suspend
+from engine.steps.base import RetryLater, StepCancelled, StepFailed, StepRefused, Suspend
 from engine.steps.masking import Masker
 from engine.steps.outputs import accepted
 
 logger = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(NamedTuple):
     outputs: Outputs
     artifacts: bytes | None = None
 
@@ -55,38 +51,6 @@ class Stopped:
 
 
 Outcome = Succeeded | Failed | Suspended | Stopped
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What every attempt of a process needs."""
-
-    workspaces: Workspaces
-    warden: WardenClient
-    base_environment: Mapping[str, str]
-    provider_data: Path
-    program_deadline: Callable[[ExecutionId], float]
-    step_timeout: float
-    log_bytes: int
-    output_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """`scope` is what expressions see. `artifacts` are those of the steps before."""
-
-    execution: Execution
-    step: Step
-    position: int
-    number: int
-    scope: Mapping[str, Json]
-    inputs: JsonObject
-    token: Token
-    masker: Masker
-    bundle: Callable[[], Path]
-    log: LiveLog
-    artifacts: tuple[bytes, ...] = ()
-    resumed: Resumed | None = None
 
 
 def perform(attempt: Attempt, workshop: Workshop) -> Outcome:
@@ -144,7 +108,7 @@ def _succeeded(
     named = (secret | set(attempt.step.secret_outputs)) & checked.keys()
     named |= {name for name, value in checked.items() if _holds_secret(attempt.masker, value)}
     for name in named:
-        add_masks(attempt.masker, checked[name])
+        attempt.masker.add_all(checked[name])
     made = context.made_workspace
     archive = workshop.workspaces.collect(made, attempt.step.artifacts) if made else None
     return Succeeded(Outputs(checked, frozenset(named)), archive)
@@ -158,57 +122,10 @@ def _holds_secret(masker: Masker, value: Json) -> bool:
     return masker.mask(text) != text
 
 
-def add_masks(masker: Masker, value: Json) -> None:
-    """Mask every text and number in a secret value."""
-    if isinstance(value, dict):
-        for inner in value.values():
-            add_masks(masker, inner)
-    elif isinstance(value, list):
-        for inner in value:
-            add_masks(masker, inner)
-    elif value is not None and not isinstance(value, bool):
-        masker.add(str(value))
-
-
 def _context(attempt: Attempt, workshop: Workshop) -> RunningStep:
-    config = registry.parse_config(attempt.step.type, render_config(attempt.step, attempt.scope))
-    return RunningStep(
-        config=config,
-        inputs=attempt.inputs,
-        idempotency_key=f"{attempt.execution.id}-{attempt.step.name}",
-        attempt=attempt.number,
-        deadline=time.monotonic() + (attempt.step.timeout or workshop.step_timeout),
-        cancel=attempt.token,
-        resumed=attempt.resumed,
-        execution_id=attempt.execution.id,
-        labels=lambda: _labels(attempt),
-        base_environment=workshop.base_environment,
-        masker=attempt.masker,
-        live_log=attempt.log,
-        warden=workshop.warden,
-        program_deadline=lambda: workshop.program_deadline(attempt.execution.id),
-        open_workspace=lambda: workshop.workspaces.open(attempt.execution, attempt.position, attempt.artifacts),
-        open_bundle=attempt.bundle,
-        provider_data=lambda: workshop.provider_data / attempt.execution.provider,
-        capture_bytes=workshop.output_bytes,
-        mask_declared=lambda outputs: _mask_declared(attempt, outputs),
-    )
-
-
-def _mask_declared(attempt: Attempt, outputs: JsonObject) -> None:
-    for name in outputs.keys() & set(attempt.step.secret_outputs):
-        add_masks(attempt.masker, outputs[name])
-
-
-def _labels(attempt: Attempt) -> dict[str, str]:
-    execution = attempt.execution
-    return {
-        "INNOMINATUS_APPLICATION": execution.application,
-        "INNOMINATUS_ENVIRONMENT": execution.environment,
-        "INNOMINATUS_RESOURCE": str(attempt.inputs.get("resource_name", "")),
-        "INNOMINATUS_EXECUTION": str(execution.id),
-        "INNOMINATUS_STEP": attempt.step.name,
-    }
+    step = attempt.step
+    config = registry.parse_config(step.type, render_config(step, attempt.scope))
+    return RunningStep(attempt, workshop, config)
 
 
 def render_config(step: Step, scope: Mapping[str, Json]) -> JsonObject:

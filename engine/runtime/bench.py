@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from engine.domain.place import Place
 from engine.domain.values import ExecutionId
 from engine.providers.active import ActiveProviders
-from engine.runtime.attempt import Workshop
-from engine.runtime.context import LiveLog
+from engine.runtime.live_log import LiveLog
 from engine.runtime.requests import Requests
+from engine.runtime.workshop import Workshop
 from engine.store.database import Store, Transaction
 
 

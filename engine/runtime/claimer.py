@@ -253,6 +253,11 @@ class Claimer:
         with self._lock:
             return list(self._held.values())
 
+    def holds(self, held: Held) -> bool:
+        """Whether this very claim is still held: it has not come to rest, nor was it claimed anew."""
+        with self._lock:
+            return self._held.get(held.claim.execution.id) is held
+
     def claimed_at(self, execution_id: ExecutionId) -> float:
         """When this process claimed the execution (`time.monotonic()`); 0 when it does not hold it."""
         with self._lock:

@@ -2,106 +2,55 @@
 
 import json
 import sys
-import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from engine.domain.values import ExecutionId, Json, JsonObject
-from engine.runtime.cancellation import StopReason, Token
-from engine.runtime.warden_client import WardenClient
+from engine.domain.values import Json, JsonObject
+from engine.runtime.cancellation import StopReason
+from engine.runtime.workshop import Attempt, Workshop
 from engine.steps import process
-from engine.steps.base import ProcessResult, Resumed, StepFailed
-from engine.steps.masking import Masker
-from engine.steps.step_log import StepLog
+from engine.steps.base import ProcessResult, StepFailed
 
 
-@dataclass
-class LiveLog:
-    """A step's log with what is not stored yet. Its first half is stored while the step runs, the rest at its end.
-
-    What became secret after it was printed is masked in all that is stored from then on.
-    """
-
-    log: StepLog
-    position: int
-    attempt: int
-    masker: Masker
-    live: bool = True
-    """False when nothing of it may be stored before its end."""
-    chunks: int = 0
-    """How many are stored already, by the attempt before it waited."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _last: int = 0
-    _unstored: dict[int, str] = field(default_factory=dict[int, str])
-
-    def take(self, *, final: bool) -> tuple[tuple[int, str], ...]:
-        """What is to be stored as (chunk number, text); given again until `stored` is told that it is."""
-        with self._lock:
-            parts: list[str] = []
-            for number, line in self.log.take(head=not final) if final or self.live else ():
-                if number != self._last + 1:
-                    parts.append(f"[{number - self._last - 1} lines left out]")
-                parts.append(line)
-                self._last = number
-            if parts:
-                self.chunks += 1
-                self._unstored[self.chunks] = self.masker.mask("".join(f"{part}\n" for part in parts))
-            return tuple(self._unstored.items())
-
-    def stored(self, chunk: int) -> None:
-        """That chunk is committed."""
-        with self._lock:
-            self._unstored.pop(chunk, None)
-
-
-@dataclass(frozen=True)
 class RunningStep:
     """A StepContext. `workspace` and `bundle` are made on first use: many steps need neither."""
 
-    config: BaseModel
-    inputs: JsonObject
-    idempotency_key: str
-    attempt: int
-    deadline: float
-    cancel: Token
-    resumed: Resumed | None
-    execution_id: ExecutionId
-    labels: Callable[[], Mapping[str, str]]
-    """`INNOMINATUS_*` values for child processes."""
-    base_environment: Mapping[str, str]
-    """`PATH` and the like, from the composition root."""
-    masker: Masker
-    live_log: LiveLog
-    warden: WardenClient
-    program_deadline: Callable[[], float]
-    """Seconds until another worker may take the execution over, as far as this process knows."""
-    open_workspace: Callable[[], Path]
-    open_bundle: Callable[[], Path]
-    provider_data: Callable[[], Path]
-    """What the provider keeps between runs; made when a program is run."""
-    capture_bytes: int
-    mask_declared: Callable[[JsonObject], None]
-    _made: dict[str, Path] = field(default_factory=dict[str, Path])
+    def __init__(self, attempt: Attempt, workshop: Workshop, config: BaseModel) -> None:
+        self._its = attempt
+        self._workshop = workshop
+        self._workspace: Path | None = None
+        self._bundle: Path | None = None
+        self.config = config
+        self.inputs = attempt.inputs
+        self.attempt = attempt.number
+        self.deadline = time.monotonic() + (attempt.step.timeout or workshop.step_timeout)
+        self.cancel = attempt.token
+        self.resumed = attempt.resumed
+
+    @property
+    def idempotency_key(self) -> str:
+        return f"{self._its.execution.id}-{self._its.step.name}"
 
     @property
     def workspace(self) -> Path:
-        if "workspace" not in self._made:
-            self._made["workspace"] = self.open_workspace()
-        return self._made["workspace"]
+        if self._workspace is None:
+            its = self._its
+            self._workspace = self._workshop.workspaces.open(its.execution, its.position, its.artifacts)
+        return self._workspace
 
     @property
     def made_workspace(self) -> Path | None:
-        return self._made.get("workspace")
+        return self._workspace
 
     @property
     def bundle(self) -> Path:
-        if "bundle" not in self._made:
-            self._made["bundle"] = self.open_bundle()
-        return self._made["bundle"]
+        if self._bundle is None:
+            self._bundle = self._its.bundle()
+        return self._bundle
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -109,15 +58,15 @@ class RunningStep:
         if not inputs.exists():
             inputs.write_text(json.dumps(self.inputs, ensure_ascii=False))
             inputs.chmod(0o600)
-        provider_data = self.provider_data()
+        provider_data = self._workshop.provider_data / self._its.execution.provider  # what it keeps between runs
         provider_data.mkdir(mode=0o700, parents=True, exist_ok=True)
         values = {f"PARAM_{_variable(name)}": _text(value) for name, value in self.inputs.items()}
         return {
-            **self.base_environment,
+            **self._workshop.base_environment,
             **{
                 name: value for name, value in values.items() if "\0" not in value and len(value) < _MOST_IN_ENVIRONMENT
             },
-            **self.labels(),
+            **self._labels(),
             "INNOMINATUS_INPUTS": str(inputs),
             "INNOMINATUS_PROVIDER_DATA": str(provider_data),
             "INNOMINATUS_IDEMPOTENCY_KEY": self.idempotency_key,
@@ -125,7 +74,7 @@ class RunningStep:
         }
 
     def log(self, line: str) -> None:
-        self.live_log.log.add(self.masker.mask(line))
+        self._its.log.log.add(self._its.masker.mask(line))
 
     def secret(self, name: str) -> str:
         raise StepFailed(
@@ -134,10 +83,11 @@ class RunningStep:
         )
 
     def add_mask(self, value: str) -> None:
-        self.masker.add(value)
+        self._its.masker.add(value)
 
     def mask_outputs(self, outputs: JsonObject) -> None:
-        self.mask_declared(outputs)
+        for name in outputs.keys() & set(self._its.step.secret_outputs):
+            self._its.masker.add_all(outputs[name])
 
     def run_process(
         self,
@@ -164,12 +114,25 @@ class RunningStep:
             on_line=on_line,
             register=self._register,
             stdin=stdin,
-            max_capture_bytes=self.capture_bytes,
+            max_capture_bytes=self._workshop.output_bytes,
         )
 
     def _register(self, pgid: int) -> AbstractContextManager[object]:
         lapsed = lambda: self.cancel.set(StopReason.LEASE_LOST)  # noqa: E731 - one line
-        return self.warden.guard(pgid, self.execution_id, self.program_deadline(), lapsed=lapsed)
+        execution_id = self._its.execution.id
+        deadline = self._workshop.program_deadline(execution_id)
+        return self._workshop.warden.guard(pgid, execution_id, deadline, lapsed=lapsed)
+
+    def _labels(self) -> Mapping[str, str]:
+        """`INNOMINATUS_*` values for child processes."""
+        execution = self._its.execution
+        return {
+            "INNOMINATUS_APPLICATION": execution.application,
+            "INNOMINATUS_ENVIRONMENT": execution.environment,
+            "INNOMINATUS_RESOURCE": str(self.inputs.get("resource_name", "")),
+            "INNOMINATUS_EXECUTION": str(execution.id),
+            "INNOMINATUS_STEP": self._its.step.name,
+        }
 
 
 _MOST_IN_ENVIRONMENT = 100_000

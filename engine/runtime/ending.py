@@ -8,7 +8,7 @@ import structlog
 from engine.domain.execution import ExecutionState, StepState, WaitKind
 from engine.domain.provider import Operation
 from engine.domain.resource import Outcome, RunEnd
-from engine.domain.runs import Execution, Outputs, StepRun
+from engine.domain.runs import NO_OUTPUTS, Execution, Outputs, StepRun
 from engine.domain.values import ExecutionId
 from engine.errors import Invalid, NotFound
 from engine.providers.active import ActiveProviders
@@ -29,7 +29,7 @@ BROKEN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ends:
     """Writes the last record of an execution. Raises Abandoned when it is no longer ours."""
 
@@ -72,7 +72,7 @@ class Ends:
         self, state: ExecutionState, *, outputs: Outputs | None = None, error: str = "", reason: str = ""
     ) -> Writing:
         execution = self.progress.execution
-        outputs = outputs or Outputs()
+        outputs = NO_OUTPUTS if outputs is None else outputs
         children = self._cancel_waiting()
         end = run_end(execution, self.subject, self.bench.providers, state=state, outputs=outputs, error=error)
         if end is not None and self.subject.local and (self.progress.attempts or end.operation is not Operation.CREATE):

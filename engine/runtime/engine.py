@@ -12,7 +12,6 @@ import structlog
 from engine.config import Settings
 from engine.domain.values import ExecutionId
 from engine.providers.active import ActiveProviders
-from engine.runtime.attempt import Workshop
 from engine.runtime.background import Repeating
 from engine.runtime.bench import Bench
 from engine.runtime.cancellation import StopReason
@@ -29,6 +28,7 @@ from engine.runtime.signals import Sender
 from engine.runtime.sweeper import Sweeper
 from engine.runtime.turns import Carrying, Turns
 from engine.runtime.warden_client import WardenClient
+from engine.runtime.workshop import Workshop
 from engine.runtime.workspace import Workspaces
 from engine.store import claims
 from engine.store.away import DatabaseFailure, in_short

@@ -91,6 +91,6 @@ class Heartbeat:
         execution_id = held.claim.execution.id
         if ours.get(execution_id):
             held.token.set(StopReason.CANCELLED)
-        elif execution_id not in ours and held in self._claimer.held():  # it did not simply end, or begin anew, since
+        elif execution_id not in ours and self._claimer.holds(held):  # it did not simply end, or begin anew, since
             held.token.set(StopReason.LEASE_LOST)
             self._warden.drop(execution_id)

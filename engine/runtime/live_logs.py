@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from engine.domain.values import ExecutionId
-from engine.runtime.context import LiveLog
+from engine.runtime.live_log import LiveLog
 from engine.store import leavings
 from engine.store.database import Store
 

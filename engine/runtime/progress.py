@@ -1,10 +1,11 @@
 """How far an execution has come: the newest attempt of each step, and the scope its expressions see."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from engine.domain.execution import StepState, keeps_on_retry
-from engine.domain.runs import Execution, Outputs, StepRun
+from engine.domain.runs import NO_OUTPUTS, Execution, Outputs, StepRun
 from engine.domain.values import Json, JsonObject
 from engine.domain.workflow import Step, Workflow
 
@@ -73,35 +74,16 @@ class Progress:
         self, name: str, state: StepState, outputs: Outputs | None = None, *, error: str = "", reason: str = ""
     ) -> None:
         self.states[name] = state
-        self.outputs[name] = outputs or Outputs()
+        self.outputs[name] = NO_OUTPUTS if outputs is None else outputs
         self.waiting.pop(name, None)
         if state is StepState.FAILED:
             self.errors[name] = error
             self.reasons[name] = reason
 
     @property
-    def scope(self) -> JsonObject:
-        """What expressions see. Steps that have not succeeded have a state and no outputs."""
-        execution = self.execution
-        states, outputs = self.states, self.outputs
-        steps: JsonObject = {
-            step.name: {
-                "outputs": outputs[step.name].values if step.name in outputs else {},
-                "state": str(states.get(step.name, "pending")),
-            }
-            for step in self.workflow.steps
-        }
-        values = self.inputs.values
-        return {
-            "parameters": values,
-            "steps": steps,
-            "resource": values.get("resource", {}),
-            "application": execution.application,
-            "environment": execution.environment,
-            "execution": {"id": execution.id, "attempt": execution.attempt, "workflow": execution.workflow},
-            "actor": execution.actor,
-            "config": {},
-        }
+    def scope(self) -> "Scope":
+        """What expressions see of it as it is now."""
+        return Scope(self.execution, self.workflow, self.inputs.values, self.states.copy(), self.outputs.copy())
 
     def secret_values(self) -> Iterable[Json]:
         """Every value on record that must be masked."""
@@ -112,3 +94,51 @@ class Progress:
         for outputs in self.outputs.values():
             for name in outputs.secret & outputs.values.keys():
                 yield outputs.values[name]
+
+
+class Scope(Mapping[str, Json]):
+    """What expressions see. Steps that have not succeeded have a state and no outputs.
+
+    It is put together when it is first looked into: most steps hold no expression.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        workflow: Workflow,
+        parameters: JsonObject,
+        states: Mapping[str, StepState],
+        outputs: Mapping[str, Outputs],
+    ) -> None:
+        self._execution = execution
+        self._workflow = workflow
+        self._parameters = parameters
+        self._states = states
+        self._outputs = outputs
+
+    @cached_property
+    def _values(self) -> JsonObject:
+        execution = self._execution
+        return {
+            "parameters": self._parameters,
+            "steps": {step.name: self._step(step.name) for step in self._workflow.steps},
+            "resource": self._parameters.get("resource", {}),
+            "application": execution.application,
+            "environment": execution.environment,
+            "execution": {"id": execution.id, "attempt": execution.attempt, "workflow": execution.workflow},
+            "actor": execution.actor,
+            "config": {},
+        }
+
+    def _step(self, name: str) -> JsonObject:
+        outputs = self._outputs.get(name, NO_OUTPUTS)
+        return {"outputs": outputs.values, "state": str(self._states.get(name, "pending"))}
+
+    def __getitem__(self, name: str) -> Json:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)

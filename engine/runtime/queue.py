@@ -5,6 +5,7 @@ Dramatiq's own time limits, retries and age limits are off in both: they would i
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -27,6 +28,8 @@ _HOPS = 8
 _MOST_QUEUED = 100
 """More nudges than that wake nobody any sooner: the workers are busy, or there are none."""
 _IDLE_POLL_MS = 50
+_REST_MS = 5000
+"""A thread that rests looks up after that. It is called before: dozens that look up often hinder those at work."""
 _NO_WAIT_MS = 1
 _PAUSE_SECONDS = 0.02
 _LISTENING_SECONDS = 1.0
@@ -40,19 +43,22 @@ class LocalQueue:
     """
 
     def __init__(self, work: Callable[[], None], *, threads: int) -> None:
-        self._broker = StubBroker(middleware=[])
+        self._broker = _LocalBroker(middleware=[])
         self._broker.declare_queue(_QUEUE)
         self._threads = threads
         self._lock = threading.Lock()
         self._nudges = 0
+        self._stopping = False
         self._work = work
         self._actor: dramatiq.Actor[[], None] = dramatiq.Actor(
             self._run, broker=self._broker, actor_name="run_ready", queue_name=_QUEUE, priority=0, options={}
         )
-        self._worker = dramatiq.Worker(self._broker, worker_threads=threads, worker_timeout=_IDLE_POLL_MS)
+        self._worker = dramatiq.Worker(self._broker, worker_threads=threads, worker_timeout=_REST_MS)
 
     def start(self) -> None:
         self._worker.start()
+        while not all(thread.running for thread in self._worker.workers):
+            time.sleep(0.001)  # one that begins after `stop` would not hear of it
 
     def nudge(self) -> None:
         """Wake a thread; never more messages are under way than there are threads."""
@@ -63,14 +69,29 @@ class LocalQueue:
         self._actor.send()
 
     def _run(self) -> None:
+        if self._stopping:
+            return
         with self._lock:
             self._nudges -= 1
         self._work()
 
     def stop(self, *, timeout: float) -> None:
         """Wait up to `timeout` seconds for the threads to come back from their work."""
+        self._stopping = True
+        for thread in self._worker.workers:
+            thread.stop()
+        for _ in self._worker.workers:
+            self._actor.send()  # each calls one of those that rest, which then ends
         self._worker.stop(timeout=round(timeout * 1000))
         self._broker.close()
+
+
+class _LocalBroker(StubBroker):
+    """Its one consumer looks often, so that it stops at once; the threads that it calls need not look at all."""
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
+        del timeout
+        return super().consume(queue_name, prefetch, _IDLE_POLL_MS)
 
 
 class Nudges:

@@ -14,16 +14,17 @@ from engine.domain.workflow import Step, When, Workflow
 from engine.errors import InnominatusError, Internal, Invalid
 from engine.runtime import waits
 from engine.runtime.at_work import AtWork
-from engine.runtime.attempt import Attempt, Failed, Outcome, Stopped, Succeeded, Suspended, add_masks
+from engine.runtime.attempt import Failed, Outcome, Stopped, Succeeded, Suspended
 from engine.runtime.bench import Bench
 from engine.runtime.cancellation import StopReason, Token
-from engine.runtime.context import LiveLog
 from engine.runtime.ending import BROKEN, INTERNAL, Ends
 from engine.runtime.inputs import bound, subject_of
 from engine.runtime.ledger import Abandoned, Ledger, Writing
+from engine.runtime.live_log import LiveLog
 from engine.runtime.places import check_at_home
 from engine.runtime.progress import INTERRUPTED, Progress
 from engine.runtime.rests import Rests
+from engine.runtime.workshop import Attempt
 from engine.steps import registry
 from engine.steps.base import Person, Resumed, StepCancelled, Suspend
 from engine.steps.masking import Masker
@@ -43,6 +44,7 @@ from engine.store.records import (
 )
 
 logger = structlog.get_logger()
+_UNREAD = Workflow("", ())
 _MOST_UNWRITTEN = 200
 _DATABASE_PAUSE_SECONDS = 0.5
 _MAY_HOLD = frozenset({StopReason.STOPPING, StopReason.LEASE_LOST})
@@ -59,7 +61,7 @@ class Run:
         self._token = token
         self._masker = Masker()
         self._at_work = AtWork(bench, claim.execution, token)
-        self._progress = Progress(claim.execution, Workflow(claim.execution.workflow, ()))
+        self._progress = Progress(claim.execution, _UNREAD)
         self._ledger = Ledger(claim.execution, token)
         self._rests = Rests(self._progress, self._ledger, bench.requests, self._masker)
         self._ends = Ends(bench, self._progress, self._ledger)
@@ -118,13 +120,10 @@ class Run:
     def _prepare(self) -> None:
         execution = self._execution
         workflow = self._bench.providers.workflow(execution.digest, execution.workflow)
-        progress = Progress(execution, workflow, execution.inputs)
-        self._progress = progress
-        self._rests = Rests(progress, self._ledger, self._bench.requests, self._masker)
-        self._ends = Ends(self._bench, progress, self._ledger)
+        progress = self._progress
+        progress.workflow, progress.inputs = workflow, execution.inputs
         if execution.resource_id is not None:
-            subject = subject_of(self._bench, self._claim)
-            self._ends = Ends(self._bench, progress, self._ledger, subject)
+            self._ends.subject = subject = subject_of(self._bench, self._claim)
             for value in subject.masks:
                 self._masker.add(value)
         if execution.sequence == 0:
@@ -135,7 +134,7 @@ class Run:
             self._restore(progress)
         self._stay_at_home(progress)
         for value in progress.secret_values():
-            add_masks(self._masker, value)
+            self._masker.add_all(value)
 
     def _stay_at_home(self, progress: Progress) -> None:
         """Raise Conflict for a resource that lives in another place."""
@@ -264,7 +263,7 @@ class Run:
             masker=self._masker,
             bundle=lambda: self._bundle(execution),
             log=log,
-            artifacts=tuple(content for place, content in sorted(left.items()) if place < position),
+            artifacts=tuple(content for place, content in sorted(left.items()) if place < position) if left else (),
             resumed=resumed,
         )
 

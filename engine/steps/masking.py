@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from engine.domain.values import Json
 from engine.steps.streams import clean
 
 MASK: Final = "***"
@@ -34,6 +35,17 @@ class Masker:
         """Mask `value` from now on. Blank values are passed over."""
         with self._lock:
             self._forms |= {form for form in _forms(value) if form.strip()}
+
+    def add_all(self, value: Json) -> None:
+        """Mask every text and number in a value."""
+        if isinstance(value, dict):
+            for inner in value.values():
+                self.add_all(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                self.add_all(inner)
+        elif value is not None and not isinstance(value, bool):
+            self.add(str(value))
 
     @property
     def idle(self) -> bool:

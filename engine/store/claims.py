@@ -14,13 +14,12 @@ from engine.errors import Unavailable
 from engine.store import facts, resources
 from engine.store.among import among
 from engine.store.database import Transaction
-from engine.store.executions import execution_of
+from engine.store.executions import RETURNED, execution_of
 from engine.store.tables import (
     EXECUTION_PENDING,
     EXECUTION_RUNNING,
     EXECUTION_TO_END,
     EXECUTION_UNDUE,
-    applications,
     executions,
 )
 from engine.store.types import UtcDateTime, moment
@@ -149,7 +148,6 @@ def _take(tx: Transaction, chosen: Mapping[int, str], *, worker: str, lease: flo
     return claims
 
 
-_ITS_APPLICATION = applications.c.id == _E.application_id
 _TAKE = (
     sa.update(executions)
     .where(among(_E.id, "b_ids"))
@@ -160,14 +158,7 @@ _TAKE = (
         ready_at=sa.bindparam("b_until"),
         started_at=sa.func.coalesce(_E.started_at, sa.bindparam("b_now", type_=UtcDateTime())),
     )
-    .returning(
-        executions,
-        sa.select(applications.c.name).where(_ITS_APPLICATION).scalar_subquery().label("application"),
-        sa.select(applications.c.environment)
-        .where(_ITS_APPLICATION)
-        .scalar_subquery()
-        .label("application_environment"),
-    )
+    .returning(*RETURNED)
 )
 
 

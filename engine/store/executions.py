@@ -30,10 +30,29 @@ from engine.store.tables import (
 _INPUTS, _OUTPUTS = "executions.inputs", "executions.outputs"
 _BEYOND = 2**63 - 1
 """More than any id."""
-SELECT = sa.select(
-    executions, applications.c.name.label("application"), applications.c.environment.label("application_environment")
-).join(applications, applications.c.id == executions.c.application_id, isouter=True)
-"""Every row that `execution_of` reads comes from this."""
+_READ = (
+    executions.c.id, executions.c.provider, executions.c.digest, executions.c.workflow, executions.c.state,
+    executions.c.application_id, executions.c.environment, executions.c.resource_id, executions.c.operation,
+    executions.c.generation, executions.c.parent_id, executions.c.parent_step, executions.c.inputs_sealed,
+    executions.c.attempt, executions.c.fence, executions.c.sequence, executions.c.cancel_requested,
+    executions.c.outputs_sealed, executions.c.error, executions.c.reason, executions.c.actor,
+    executions.c.total_steps, executions.c.completed_steps, executions.c.failed_steps, executions.c.created_at,
+    executions.c.started_at, executions.c.finished_at,
+)  # fmt: skip
+_ITS_APPLICATION = applications.c.id == executions.c.application_id
+SELECT = sa.select(*_READ, applications.c.name, applications.c.environment.label("its_environment")).join(
+    applications, _ITS_APPLICATION, isouter=True
+)
+RETURNED = (
+    *_READ,
+    sa.select(applications.c.name).where(_ITS_APPLICATION).scalar_subquery(),
+    sa.select(applications.c.environment).where(_ITS_APPLICATION).scalar_subquery(),
+)
+"""Every row that `execution_of` reads has these columns: taken apart at once, which is quicker than name by name."""
+
+
+_STATES = {state.value: state for state in ExecutionState}
+_OPERATIONS = {None: None, **{operation.value: operation for operation in Operation}}
 
 
 def seal_outputs(tx: Transaction, outputs: Outputs) -> bytes | None:
@@ -45,35 +64,41 @@ def seal_inputs(tx: Transaction, inputs: Outputs) -> bytes | None:
 
 
 def execution_of(tx: Transaction, row: Any) -> Execution:
+    (
+        number, provider, digest, workflow, state, application_id, environment, resource_id, operation, generation,
+        parent_id, parent_step, inputs_sealed, attempt, fence, sequence, cancel_requested, outputs_sealed, error,
+        reason, actor, total_steps, completed_steps, failed_steps, created_at, started_at, finished_at,
+        application, its_environment,
+    ) = row  # fmt: skip
     return Execution(
-        id=ExecutionId(row.id),
-        provider=row.provider,
-        digest=row.digest,
-        workflow=row.workflow,
-        state=ExecutionState(row.state),
-        application_id=None if row.application_id is None else ApplicationId(row.application_id),
-        application=row.application or "",
-        environment=row.application_environment or row.environment,
-        resource_id=None if row.resource_id is None else ResourceId(row.resource_id),
-        operation=None if row.operation is None else Operation(row.operation),
-        generation=row.generation,
-        parent_id=None if row.parent_id is None else ExecutionId(row.parent_id),
-        parent_step=row.parent_step,
-        inputs=unseal(tx, row.inputs_sealed, _INPUTS),
-        attempt=row.attempt,
-        fence=row.fence,
-        sequence=row.sequence,
-        cancel_requested=row.cancel_requested,
-        outputs=unseal(tx, row.outputs_sealed, _OUTPUTS),
-        error=row.error,
-        reason=row.reason,
-        actor=row.actor,
-        total_steps=row.total_steps,
-        completed_steps=row.completed_steps,
-        failed_steps=row.failed_steps,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
+        id=number,
+        provider=provider,
+        digest=digest,
+        workflow=workflow,
+        state=_STATES[state],
+        application_id=application_id,
+        application=application or "",
+        environment=its_environment or environment,
+        resource_id=resource_id,
+        operation=_OPERATIONS[operation],
+        generation=generation,
+        parent_id=parent_id,
+        parent_step=parent_step,
+        inputs=unseal(tx, inputs_sealed, _INPUTS),
+        attempt=attempt,
+        fence=fence,
+        sequence=sequence,
+        cancel_requested=cancel_requested,
+        outputs=unseal(tx, outputs_sealed, _OUTPUTS),
+        error=error,
+        reason=reason,
+        actor=actor,
+        total_steps=total_steps,
+        completed_steps=completed_steps,
+        failed_steps=failed_steps,
+        created_at=created_at,
+        started_at=started_at,
+        finished_at=finished_at,
     )
 
 
@@ -231,8 +256,6 @@ _SHOWN: dict[str, sa.ColumnElement[Any]] = {
 _LISTED = sa.select(*(_SHOWN[name].label(name) for name in ListedExecution._fields)).join(
     applications, applications.c.id == executions.c.application_id, isouter=True
 )
-_STATES = {state.value: state for state in ExecutionState}
-_OPERATIONS = {None: None, **{operation.value: operation for operation in Operation}}
 
 
 def _listed(row: Any) -> ListedExecution:

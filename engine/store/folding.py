@@ -31,7 +31,7 @@ _DONE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 class Folded:
     """The rows of many records. Moments are still relative: `ended` means now, `wake_after` is in seconds from now.
 
-    `advanced` has a row per record: what happens to its execution; a value that is None leaves the column as it is.
+    `advanced` has a row per record: what happens to its execution; a value that is missing leaves the column as it is.
     `begun` are step attempts that begin in their record, as they stand at its end; `finished`, `waiting` and `resumed`
     are changes of attempts begun before.
     """
@@ -68,7 +68,6 @@ class _Folder:
             "sequence": record.sequence,
             "completed": 0,
             "failed": 0,
-            **_LEFT,
         }
 
     def fold(self) -> None:
@@ -111,7 +110,9 @@ class _Folder:
             "type": change.type,
             "execution_attempt": change.execution_attempt,
             "state": state.value,
-            **_FRESH,
+            "ended": False,
+            "reason": "",
+            "error": "",
         }
         return row
 
@@ -157,12 +158,3 @@ class _Folder:
         if change.log:
             place = (self._id, change.position, change.attempt)
             self._folded.logs += [(*place, number, text) for number, text in change.log]
-
-
-_LEFT: Row = dict.fromkeys(("kept", "inputs", "total", "state", "outputs", "error", "reason"))
-_FRESH: Row = {
-    "ended": False,
-    "reason": "",
-    "error": "",
-    **dict.fromkeys(("outputs", "wait_kind", "wait_ref", "wake_after", "memo")),
-}

@@ -74,6 +74,11 @@ UPDATE step_runs SET state = :state, finished_at = :now, outputs_sealed = :outpu
 {_SQLITE_PLACE}"""  # noqa: S608 - ours
 
 
+_LEFT: Row = dict.fromkeys(("kept", "inputs", "total", "state", "outputs", "error", "reason"))
+_FRESH: Row = dict.fromkeys(("outputs", "wait_kind", "wait_ref", "memo"))
+"""What rows leave out is null to PostgreSQL; SQLite wants to be told."""
+
+
 def _write_sqlite(tx: Transaction, folded: Folded, *, rests: bool) -> Written:
     run = tx.connection.exec_driver_sql
     now = sqlite_time(tx.now)
@@ -89,12 +94,12 @@ def _write_sqlite(tx: Transaction, folded: Folded, *, rests: bool) -> Written:
     queued, running = run(_SQLITE_REST, {"now": now}).one() if rests else (False, 0)
 
     def wake_at(row: Row) -> str | None:
-        after = row["wake_after"]
+        after = row.get("wake_after")
         return None if after is None else sqlite_time(tx.now + timedelta(seconds=after))
 
-    mine = [{**row, "now": now} for row in folded.advanced if row["id"] in ours]
+    mine = [{**_LEFT, **row, "now": now} for row in folded.advanced if row["id"] in ours]
     begun = [
-        {**row, "now": now, "wake_at": wake_at(row), "finished_at": now if row["ended"] else None}
+        {**_FRESH, **row, "now": now, "wake_at": wake_at(row), "finished_at": now if row["ended"] else None}
         for row in _of(folded.begun, ours)
     ]
     waiting = [{**row, "wake_at": wake_at(row)} for row in _of(folded.waiting, ours)]

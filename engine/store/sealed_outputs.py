@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.domain.runs import Outputs
+from engine.domain.runs import NO_OUTPUTS, Outputs
 from engine.store.database import Transaction
 
 
@@ -15,6 +15,6 @@ def seal(tx: Transaction, outputs: Outputs, purpose: str) -> bytes | None:
 
 def unseal(tx: Transaction, sealed: bytes | None, purpose: str) -> Outputs:
     if sealed is None:
-        return Outputs()
+        return NO_OUTPUTS
     opened: Any = tx.sealer.open_json(sealed, purpose)
     return Outputs(opened["values"], frozenset(opened["secret"]))

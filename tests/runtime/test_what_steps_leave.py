@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.values import ExecutionId
-from engine.runtime.context import LiveLog
+from engine.runtime.live_log import LiveLog
 from engine.runtime.live_logs import LiveLogs
 from engine.services import executions, views
 from engine.steps.masking import Masker

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -267,7 +266,7 @@ def write_all(
 def test_a_bad_record_fails_alone(store: Store) -> None:
     claims = claimed(store, 20)
     records = [record(claim, 1, STARTED) for claim in claims]
-    records[7] = record(claims[7], 1, replace(STARTED, name="half of a pair: \ud800"))
+    records[7] = record(claims[7], 1, STARTED._replace(name="half of a pair: \ud800"))
     with journal_on(store) as journal:
         results = write_all(journal, records)
         assert isinstance(results[7], Exception)
