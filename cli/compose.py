@@ -26,7 +26,7 @@ from engine.store.database import Store
 from engine.store.sealing import Sealer, key_from_file, parse_key
 
 logger = structlog.get_logger()
-_MOST_CONNECTIONS = 12
+_MOST_CONNECTIONS = 16
 """Threads ask the database for milliseconds at a time; a PostgreSQL admits a hundred connections from all processes."""
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 

@@ -159,13 +159,17 @@ def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:
     return Store(engine, sealer, by_keys=open_engine(url, pool_size=_BY_KEYS_CONNECTIONS, by_keys=True))
 
 
-_BY_KEYS_CONNECTIONS = 8
+_BY_KEYS_CONNECTIONS = 12
 _OTHER_WAYS = ("enable_seqscan", "enable_bitmapscan", "enable_mergejoin", "enable_hashjoin")
 _FRESH_SECONDS = 1.0
 
 
 def open_engine(url: str, *, pool_size: int = 20, by_keys: bool = False) -> Engine:
-    """An SQLAlchemy engine on either database. Raises Invalid for a URL that cannot be read."""
+    """An SQLAlchemy engine on either database, of `pool_size` connections at most on PostgreSQL.
+
+    What comes back is kept: to make connections and close them again would cost more than what they are asked.
+    Raises Invalid for a URL that cannot be read.
+    """
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError) as error:
@@ -177,7 +181,7 @@ def open_engine(url: str, *, pool_size: int = 20, by_keys: bool = False) -> Engi
         _close_late_ones(engine)
         return engine
     engine = sa.create_engine(
-        parsed, pool_size=pool_size, max_overflow=4, pool_use_lifo=True, connect_args={"prepare_threshold": 2}
+        parsed, pool_size=pool_size, max_overflow=0, pool_use_lifo=True, connect_args={"prepare_threshold": 2}
     )
     _prepare_postgresql(engine, ("jit", *_OTHER_WAYS) if by_keys else ("jit",))
     _close_late_ones(engine)
