@@ -5,15 +5,13 @@ import asyncio
 from anyio.to_thread import run_sync
 
 from api.tail import Tail
+from engine.domain.execution import FINAL
 from engine.domain.values import ExecutionId
 from engine.services import executions
 from engine.services.bells import Bells
 from engine.services.executions import ExecutionView
 from engine.services.platform import Platform
-from engine.store.hints import of_execution
-
-_BREATH_SECONDS = 0.02
-"""News that come closer together are looked at once."""
+from engine.store.hints import of_end
 
 
 class Live:
@@ -31,13 +29,15 @@ class Live:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        with self.bells.on(of_execution(execution_id)) as bell:
+        with self.bells.on(of_end(execution_id)) as bell:
             while seconds > 0 and await self.tail.aside(executions.goes_on, self._platform, execution_id):
                 left = deadline - loop.time()
                 if left <= 0 or self.tail.closed:
                     break
-                await bell.wait(left)
-                await asyncio.sleep(min(_BREATH_SECONDS, left))
+                if await bell.wait(left):
+                    view = await self.tail.aside(executions.get, self._platform, execution_id)
+                    if view.execution.state in FINAL:
+                        return view
         return await run_sync(executions.get, self._platform, execution_id)
 
     def close(self) -> None:

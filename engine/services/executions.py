@@ -25,7 +25,7 @@ from engine.store import events, executions, leavings, resources, steps
 from engine.store.again import transacted
 from engine.store.database import Transaction
 from engine.store.executions import NewExecution
-from engine.store.hints import of_execution
+from engine.store.hints import of_end
 
 _LONGEST_WAIT = 45.0
 
@@ -186,9 +186,10 @@ def _existing(tx: Transaction, execution_id: ExecutionId, *, lock: bool = False)
 def wait(platform: Platform, execution_id: ExecutionId, *, seconds: float) -> ExecutionView:
     """The execution as soon as it has ended, or as it stands after `seconds` (45 at most)."""
     deadline = time.monotonic() + min(max(0.0, seconds), _LONGEST_WAIT)
-    with platform.store.hints.bell(of_execution(execution_id)) as bell:
+    with platform.store.hints.bell(of_end(execution_id)) as bell:
         while goes_on(platform, execution_id) and (left := deadline - time.monotonic()) > 0:
-            bell.wait(left)
+            if bell.wait(left) and (view := get(platform, execution_id)).execution.state in FINAL:
+                return view
     return get(platform, execution_id)
 
 

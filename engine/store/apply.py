@@ -97,6 +97,7 @@ def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
     ended = [(r.execution, change) for r in records for change in r.changes if isinstance(change, ExecutionEnded)]
     if not ended:
         return awake
+    tx.ended.update(execution.id for execution, _ in ended)
     told = [(execution, change) for execution, change in ended if not _routine(execution, change)]
     events.record(tx, [_event(execution.id, execution, change) for execution, change in told])
     runs = [EndedRun(execution, change.resource) for execution, change in ended if change.resource is not None]

@@ -23,7 +23,7 @@ from engine.domain.graph import Drawing
 from engine.domain.values import ExecutionId
 from engine.errors import Invalid
 from engine.store.away import InOurWords, Moment
-from engine.store.hints import EVENTS, Hints, Topic, of_application, of_execution
+from engine.store.hints import EVENTS, Hints, Topic, of_application, of_end, of_execution
 from engine.store.sealing import Sealer
 from engine.store.types import database_now
 
@@ -41,6 +41,8 @@ class Transaction:
     """What `before_commit` draws into the graph."""
     touched: set[ExecutionId] = field(default_factory=set[ExecutionId])
     """Executions with news that leave no row in the timeline: steps, logs."""
+    ended: set[ExecutionId] = field(default_factory=set[ExecutionId])
+    """Executions that come to their end in it."""
     readied: list[ExecutionId] = field(default_factory=list[ExecutionId])
     """Executions that it makes ready to be claimed."""
 
@@ -67,7 +69,7 @@ class Transaction:
     @property
     def news(self) -> set[Topic]:
         """What those who listen will want to look at once this is committed."""
-        found = {of_execution(execution_id) for execution_id in self.touched}
+        found = {of_execution(execution_id) for execution_id in self.touched} | set(map(of_end, self.ended))
         for fact in self.facts:
             found.add(EVENTS)
             if fact["execution_id"] is not None:

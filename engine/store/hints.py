@@ -29,6 +29,11 @@ def of_execution(execution_id: ExecutionId) -> Topic:
     return f"x{execution_id}"
 
 
+def of_end(execution_id: ExecutionId) -> Topic:
+    """Its end alone: who waits for that is not called for each step."""
+    return f"z{execution_id}"
+
+
 def of_application(application_id: ApplicationId) -> Topic:
     return f"a{application_id}"
 
@@ -141,14 +146,18 @@ class Bell:
     def ring(self) -> None:
         self._rung.set()
 
-    def wait(self, seconds: float) -> None:
-        """Return when it rings or has rung since the last wait, at the latest when it is time to look anyway."""
+    def wait(self, seconds: float) -> bool:
+        """Return when it rings or has rung since the last wait, at the latest when it is time to look anyway.
+
+        True when it rings.
+        """
         pause = self._hints.pause
         if not self._hints.complete:
             pause = self._impatience
             self._impatience = min(pause * 1.5, _LONGEST_PAUSE)
-        self._rung.wait(max(0.0, min(seconds, pause)))
+        rung = self._rung.wait(max(0.0, min(seconds, pause)))
         self._rung.clear()
+        return rung
 
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25

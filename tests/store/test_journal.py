@@ -15,6 +15,7 @@ from engine.store import claims, executions, steps
 from engine.store.apply import apply_records
 from engine.store.away import DatabaseAway
 from engine.store.database import Store, Transaction
+from engine.store.hints import of_end, of_execution
 from engine.store.journal import Journal
 from engine.store.records import (
     Change,
@@ -261,6 +262,18 @@ def write_all(
     for thread in threads:
         thread.join(20)
     return results
+
+
+def test_who_waits_for_the_end_of_an_execution_is_not_called_for_its_steps(store: Store) -> None:
+    (claim,) = claimed(store, 1)
+    heard: list[str] = []
+    for topic in (of_end(claim.execution.id), of_execution(claim.execution.id)):
+        store.by_keys.hints.listen(topic, lambda topic=topic: heard.append(topic[0]))
+    with journal_on(store) as journal:
+        assert write(journal, record(claim, 1, STARTED))
+        assert heard == ["x"]
+        assert write(journal, record(claim, 2, ExecutionEnded(ExecutionState.SUCCEEDED)))
+    assert sorted(heard) == ["x", "x", "z"]
 
 
 def test_a_bad_record_fails_alone(store: Store) -> None:
