@@ -10,8 +10,9 @@ from engine.runtime.queue import connect
 from engine.runtime.subscription import Subscription
 from engine.store.hints import ALL, Hints, Topic
 
-_COALESCED_SECONDS = 0.02
-"""At most one message in that time, whatever is committed meanwhile."""
+_MOST_COALESCED_SECONDS = 0.02
+_TOPIC_SECONDS = 0.002
+"""Between two messages lies so much for each topic of the first: a few are told at once, many seldom."""
 _MOST_TOPICS = 500
 """More than that in one message is told as `anything`."""
 _AWAY_SECONDS = 0.5
@@ -84,7 +85,7 @@ class FarHints:
                 self._stop.wait(_AWAY_SECONDS)
                 self.send({ALL})
             else:
-                self._stop.wait(_COALESCED_SECONDS)
+                self._stop.wait(min(_TOPIC_SECONDS * len(topics), _MOST_COALESCED_SECONDS))
 
     def _published(self, message: str) -> bool:
         try:

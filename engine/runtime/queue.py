@@ -31,7 +31,7 @@ _IDLE_POLL_MS = 50
 _REST_MS = 5000
 """A thread that rests looks up after that. It is called before: dozens that look up often hinder those at work."""
 _NO_WAIT_MS = 1
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS = 0.01
 _LISTENING_SECONDS = 1.0
 """How long a process waits for the bell before it looks by itself, as long as it hears the bell."""
 
