@@ -13,7 +13,7 @@ from engine.domain.values import Json, JsonObject
 from engine.runtime.cancellation import StopReason
 from engine.runtime.workshop import Attempt, Workshop
 from engine.steps import process
-from engine.steps.base import ProcessResult, StepFailed
+from engine.steps.base import ProcessResult, StepCancelled, StepFailed
 
 
 class RunningStep:
@@ -84,6 +84,11 @@ class RunningStep:
 
     def add_mask(self, value: str) -> None:
         self._its.masker.add(value)
+
+    def check_held(self) -> None:
+        if time.monotonic() >= self._workshop.program_deadline(self._its.execution.id):
+            self.cancel.set(StopReason.LEASE_LOST)
+            raise StepCancelled
 
     def mask_outputs(self, outputs: JsonObject) -> None:
         for name in outputs.keys() & set(self._its.step.secret_outputs):

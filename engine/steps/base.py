@@ -212,6 +212,13 @@ class StepContext(Protocol):
         """Mask `value` in everything this execution logs or reports from now on."""
         ...
 
+    def check_held(self) -> None:
+        """Raise StepCancelled where another worker may have the execution by now: to be asked right before an effect.
+
+        An engine that was stopped for longer than its lease goes on in the middle of a step. `run_process` asks itself.
+        """
+        ...
+
     def mask_outputs(self, outputs: JsonObject) -> None:
         """Mask the values of those outputs that the step declares secret: for one that fails after it has made them."""
         ...

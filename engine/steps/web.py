@@ -4,7 +4,7 @@ import queue
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -78,7 +78,7 @@ def fetch(
 
     def work() -> None:
         try:
-            results.put(_exchange(method, url, dict(headers), body, limit, verify=verify))
+            results.put(_exchange(method, url, dict(headers), body, limit, verify=verify, before=context.check_held))
         except Exception as error:  # noqa: BLE001 - handed to the step's own thread, which raises it
             results.put(error)
 
@@ -102,8 +102,16 @@ def fetch(
 
 
 def _exchange(
-    method: str, url: str, headers: dict[str, str], body: bytes | None, limit: float, *, verify: bool
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    body: bytes | None,
+    limit: float,
+    *,
+    verify: bool,
+    before: Callable[[], None],
 ) -> Answer:
+    """`before` is asked before each request, as late as possible."""
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
@@ -113,6 +121,7 @@ def _exchange(
     with httpx2.Client(verify=context, timeout=left, trust_env=False) as client:
         request = client.build_request(method, url, headers=headers, content=body)
         for _ in range(_REDIRECTS + 1):
+            before()
             response = client.send(request, stream=True, follow_redirects=False)
             try:
                 following = response.next_request
@@ -147,7 +156,7 @@ def _translated(error: Exception, url: str, timeout: float) -> Exception:
     """What went wrong, in the step's words."""
     where = shown(url)
     told = str(error) or type(error).__name__
-    if isinstance(error, StepFailed):
+    if isinstance(error, StepFailed | StepCancelled):
         return error
     if "CERTIFICATE_VERIFY_FAILED" in told:
         return StepFailed(

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from engine.domain.values import Json, JsonObject
 from engine.steps import process, registry
-from engine.steps.base import ProcessResult, Resumed, StepContext, StepFailed, StepResult, Suspend
+from engine.steps.base import ProcessResult, Resumed, StepCancelled, StepContext, StepFailed, StepResult, Suspend
 from engine.steps.outputs import accepted
 
 
@@ -43,6 +43,7 @@ class Context:
     resumed: Resumed | None = None
     logged: list[str] = field(default_factory=list[str])
     masked: list[str] = field(default_factory=list[str])
+    held: bool = True
 
     def log(self, line: str) -> None:
         self.logged.append(line)
@@ -52,6 +53,10 @@ class Context:
 
     def add_mask(self, value: str) -> None:
         self.masked.append(value)
+
+    def check_held(self) -> None:
+        if not self.held:
+            raise StepCancelled
 
     def mask_outputs(self, outputs: JsonObject) -> None:
         self.masked.append(f"outputs {', '.join(sorted(outputs))}")

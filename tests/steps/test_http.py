@@ -22,6 +22,8 @@ class Context(StepContext, Protocol):
     @property
     def cancel(self) -> Any: ...
 
+    held: bool
+
 
 class Lab(Protocol):
     def prepare(self, step_type: str, config: JsonObject, *, seconds: float = 20) -> Context: ...
@@ -197,6 +199,15 @@ def test_cancel_leaves_a_silent_server(lab: Lab, silent: str) -> None:
     context.cancel.event.set()
     with pytest.raises(StepCancelled):
         registry.executor("http").run(context)
+
+
+def test_an_engine_that_may_have_lost_its_lease_sends_nothing(lab: Lab, site: Site) -> None:
+    """It was stopped between the start of the step and here, and somebody else may do the same now."""
+    context = lab.prepare("http", {"url": site.answer("/"), "method": "POST"})
+    context.held = False
+    with pytest.raises(StepCancelled):
+        registry.executor("http").run(context)
+    assert site.asked == []
 
 
 def test_redirects_stay_on_the_host(lab: Lab, site: Site, other: Site) -> None:
