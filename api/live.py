@@ -5,7 +5,6 @@ import asyncio
 from anyio.to_thread import run_sync
 
 from api.tail import Tail
-from engine.domain.execution import FINAL
 from engine.domain.values import ExecutionId
 from engine.services import executions
 from engine.services.bells import Bells
@@ -34,10 +33,7 @@ class Live:
                 left = deadline - loop.time()
                 if left <= 0 or self.tail.closed:
                     break
-                if await bell.wait(left):
-                    view = await self.tail.aside(executions.get, self._platform, execution_id)
-                    if view.execution.state in FINAL:
-                        return view
+                await bell.wait(left)
         return await run_sync(executions.get, self._platform, execution_id)
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ def sealer_of(settings: Settings) -> Sealer:
 def open_store(settings: Settings) -> Store:
     """The database, as it stands: nothing has been asked of it yet."""
     return database.open_store(
-        settings.sqlalchemy_url, sealer_of(settings), pool_size=min(settings.threads + 8, _MOST_CONNECTIONS)
+        settings.sqlalchemy_url, sealer_of(settings), pool_size=min(settings.threads + 12, _MOST_CONNECTIONS)
     )
 
 

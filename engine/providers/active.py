@@ -70,7 +70,7 @@ class ActiveProviders:
         return folder if folder.is_dir() else bundle.unpack(self._archive(digest), self._unpacked)
 
     def _archive(self, digest: str) -> bytes:
-        with self._store.read() as tx:
+        with self._store.read_beside() as tx:
             archive = bundles.get(tx, digest)
         if archive is None:
             raise NotFound("provider bundle", digest)

@@ -25,7 +25,7 @@ class RunningStep:
         self._workspace: Path | None = None
         self._bundle: Path | None = None
         self.config = config
-        self.inputs = attempt.inputs
+        self.inputs = {**attempt.inputs}
         self.attempt = attempt.number
         self.deadline = time.monotonic() + (attempt.step.timeout or workshop.step_timeout)
         self.cancel = attempt.token

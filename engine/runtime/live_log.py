@@ -28,9 +28,9 @@ class LiveLog:
 
     def take(self, *, final: bool) -> tuple[tuple[int, str], ...]:
         """What is to be stored as (chunk number, text); given again until `stored` is told that it is."""
-        if self.log.count == self._last and not self._unstored:
-            return ()
         with self._lock:
+            if self.log.count == self._last and not self._unstored:
+                return ()
             parts: list[str] = []
             for number, line in self.log.take(head=not final) if final or self.live else ():
                 if number != self._last + 1:

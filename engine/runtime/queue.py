@@ -4,6 +4,7 @@ Dramatiq's own time limits, retries and age limits are off in both: they would i
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -32,6 +33,8 @@ _REST_MS = 5000
 """A thread that rests looks up after that. It is called before: dozens that look up often hinder those at work."""
 _NO_WAIT_MS = 1
 _PAUSE_SECONDS = 0.01
+_PASS_ON_SECONDS = 0.1
+"""What a process passes on comes back to it, too, as long as nobody else takes it: it does not do so all the time."""
 _LISTENING_SECONDS = 1.0
 """How long a process waits for the bell before it looks by itself, as long as it hears the bell."""
 
@@ -57,7 +60,7 @@ class LocalQueue:
 
     def start(self) -> None:
         self._worker.start()
-        while not all(thread.running for thread in self._worker.workers):
+        while not self._stopping and not all(thread.running for thread in self._worker.workers):
             time.sleep(0.001)  # one that begins after `stop` would not hear of it
 
     def nudge(self) -> None:
@@ -87,7 +90,7 @@ class LocalQueue:
 
 
 class _LocalBroker(StubBroker):
-    """Its one consumer looks often, so that it stops at once; the threads that it calls need not look at all."""
+    """Its consumers look often, so that they stop at once; the threads that they call need not look at all."""
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
         del timeout
@@ -113,6 +116,8 @@ class Nudges:
         )
         self._worker: dramatiq.Worker | None = None
         self._wanted = threading.Event()
+        self._asked = False
+        self._passing_on = False
         self._stop = threading.Event()
         self._hops = _HOPS
         self.away = ""
@@ -130,9 +135,16 @@ class Nudges:
         self._sender.start()
 
     def send(self) -> None:
-        """There is more to do than this process can take on."""
+        """At once, but for a moment between two."""
         self._hops = _HOPS
+        self._asked = True
         self._wanted.set()
+
+    def pass_on(self) -> None:
+        """Not as often as this is called; the last call is never lost."""
+        if not self._passing_on:
+            self._passing_on = True
+            self._wanted.set()
 
     def stop(self) -> None:
         self._stop.set()
@@ -147,14 +159,25 @@ class Nudges:
     def _arrived(self, hops: int) -> None:
         if self._wake is not None and not self._wake() and hops > 0:
             self._hops = hops - 1
+            self._asked = True
             self._wanted.set()
 
     def _loop(self) -> None:
+        passed_on = -math.inf
         while True:
-            self._wanted.wait()
+            left = passed_on + _PASS_ON_SECONDS - time.monotonic()
+            self._wanted.wait(max(0.0, left) if self._passing_on else None)
             if self._stop.is_set():
                 return
             self._wanted.clear()
+            due = self._passing_on and time.monotonic() >= passed_on + _PASS_ON_SECONDS
+            if not self._asked and not due:
+                continue
+            if due:
+                self._hops = _HOPS
+                passed_on = time.monotonic()
+                self._passing_on = False
+            self._asked = False
             try:
                 if self._client.llen(f"dramatiq:{_NUDGES}") < _MOST_QUEUED:
                     self._actor.send(self._hops)

@@ -11,7 +11,13 @@ from engine.store.database import Transaction
 class Sender(Protocol):
     """A way to the engines of other processes."""
 
-    def send(self) -> None: ...
+    def send(self) -> None:
+        """Something was asked for that they can do."""
+        ...
+
+    def pass_on(self) -> None:
+        """There is more to do than this process can take on: it may say so at every turn."""
+        ...
 
 
 class Elsewhere:

@@ -6,7 +6,6 @@ busy, and a record costs no change of threads.
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from engine.store.journal import Answer, Journal
 from engine.store.records import Record
 
 _LOOK_SECONDS = 0.01
-_CALL_SECONDS = 0.1
 Carrying = Generator[Record, bool, None]
 """A run as it is carried on: it hands out a record, and is sent whether its fence still held."""
 
@@ -46,7 +44,6 @@ class Turns:
         self._lingering = 0
         self._called = False
         self._closed = False
-        self._call_again = 0.0
 
     def work(self) -> None:
         """Carry runs on until there is nothing to do for one more thread, and another one stands by already."""
@@ -100,18 +97,12 @@ class Turns:
         except IndexError:
             held = self._claimer.next()
             if held is None:
-                self._call_others()
+                if self._others is not None and self._claimer.overflows:
+                    self._others.pass_on()
                 return False
             turn = self._begin(held), None
         self._carry(*turn)
         return True
-
-    def _call_others(self) -> None:
-        """What is more than this process can take on is for others. They are not called all the time."""
-        if self._others is None or not self._claimer.overflows or time.monotonic() < self._call_again:
-            return
-        self._call_again = time.monotonic() + _CALL_SECONDS
-        self._others.send()
 
     def _carry(self, run: Carrying, answer: Answer | None) -> None:
         try:

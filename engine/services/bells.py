@@ -21,17 +21,12 @@ class AsyncBell:
         """On the event loop's own thread."""
         self._rung.set()
 
-    async def wait(self, seconds: float) -> bool:
-        """Return when it rings or has rung since the last wait, at the latest when it is time to look anyway.
-
-        True when it rings.
-        """
+    async def wait(self, seconds: float) -> None:
+        """Return when it rings or has rung since the last wait, at the latest when it is time to look anyway."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, min(seconds, self._hints.pause))):
                 await self._rung.wait()
-        rung = self._rung.is_set()
         self._rung.clear()
-        return rung
 
 
 class Bells:

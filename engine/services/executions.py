@@ -188,8 +188,7 @@ def wait(platform: Platform, execution_id: ExecutionId, *, seconds: float) -> Ex
     deadline = time.monotonic() + min(max(0.0, seconds), _LONGEST_WAIT)
     with platform.store.hints.bell(of_end(execution_id)) as bell:
         while goes_on(platform, execution_id) and (left := deadline - time.monotonic()) > 0:
-            if bell.wait(left) and (view := get(platform, execution_id)).execution.state in FINAL:
-                return view
+            bell.wait(left)
     return get(platform, execution_id)
 
 

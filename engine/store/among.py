@@ -67,7 +67,9 @@ def _among_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str
     """Each by itself: of one value that holds them all it would not know that they are few."""
     column, ids = element.clauses
     assert isinstance(ids, sa.BindParameter)
-    each = sa.bindparam(ids.key, ids.value, type_=sa.BigInteger, expanding=True)
+    each = sa.bindparam(ids.key, type_=sa.BigInteger, expanding=True)
+    if not ids.required:
+        each.value, each.required = ids.value, False
     return compiler.process(column.in_(each), **options)
 
 

@@ -51,8 +51,10 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
     folded = fold(tx, records)
     rests = any(isinstance(change, ExecutionEnded | ExecutionWaits) for record in records for change in record.changes)
     ours, queued, running = journal_sql.write(tx, folded, rests=rests)
-    tx.touched.update(ours)
     written = _written(tx, [record for record in records if record.execution.id not in ours])
+    tx.touched.update(ours, written)  # whether the commit that wrote those was told of, nobody knows
+    if rests:
+        tx.ended.update(r.execution.id for r in records if r.execution.id in tx.touched and _ends_it(r))
     live = sorted((r for r in records if r.execution.id in ours), key=lambda record: record.execution.id)
     leavings.add_log(tx, [log for log in folded.logs if log[0] in ours])
     for execution_id, position, content in folded.artifacts:
@@ -61,6 +63,10 @@ def apply_records(tx: Transaction, records: Sequence[Record], *, choose: Choose)
     ended = sum(isinstance(change, ExecutionEnded | ExecutionWaits) for record in live for change in record.changes)
     held = tuple(record.execution.id in ours or record.execution.id in written for record in records)
     return Applied(held, ended, _ends(tx, live, choose=choose), queued, running)
+
+
+def _ends_it(record: Record) -> bool:
+    return any(isinstance(change, ExecutionEnded) for change in record.changes)
 
 
 def is_single(records: Sequence[Record]) -> bool:
@@ -97,7 +103,6 @@ def _ends(tx: Transaction, records: Sequence[Record], *, choose: Choose) -> int:
     ended = [(r.execution, change) for r in records for change in r.changes if isinstance(change, ExecutionEnded)]
     if not ended:
         return awake
-    tx.ended.update(execution.id for execution, _ in ended)
     told = [(execution, change) for execution, change in ended if not _routine(execution, change)]
     events.record(tx, [_event(execution.id, execution, change) for execution, change in told])
     runs = [EndedRun(execution, change.resource) for execution, change in ended if change.resource is not None]

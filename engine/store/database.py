@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from engine.domain.graph import Drawing
 from engine.domain.values import ExecutionId
@@ -89,7 +89,13 @@ class Store:
     """The database. On SQLite all writers of the process take turns on one lock: SQLite has one writer anyway."""
 
     def __init__(
-        self, engine: Engine, sealer: Sealer, *, by_keys: Engine | None = None, hints: Hints | None = None
+        self,
+        engine: Engine,
+        sealer: Sealer,
+        *,
+        by_keys: Engine | None = None,
+        beside: Engine | None = None,
+        hints: Hints | None = None,
     ) -> None:
         self.engine = engine
         self.sealer = sealer
@@ -97,6 +103,7 @@ class Store:
         self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._readers = engine.execution_options(**_READING[engine.dialect.name])
         self._by_keys = by_keys
+        self._beside = beside
         self._single: Engine | None = None
 
     @cached_property
@@ -107,7 +114,7 @@ class Store:
         """
         if self._by_keys is None:
             return self
-        store = Store(self._by_keys, self.sealer, hints=self.hints)
+        store = Store(self._by_keys, self.sealer, beside=self._beside, hints=self.hints)
         store._single = self._by_keys.execution_options(isolation_level="AUTOCOMMIT")
         return store
 
@@ -144,21 +151,38 @@ class Store:
 
         That is what PostgreSQL does in its ordinary transactions too: beginning and ending one would only take time.
         """
-        with InOurWords(Moment.READING), self._readers.connect() as connection, connection.begin():
+        with self._reading(self._readers) as transaction:
+            yield transaction
+
+    @contextmanager
+    def read_beside(self) -> Generator[Transaction]:
+        """As `read`, on a connection of its own: for what is asked seldom, and by some who hold a connection already.
+
+        Were they to wait for another one of the pool, as many as it has could wait for each other.
+        """
+        beside = self._beside or self.engine
+        with self._reading(beside.execution_options(**_READING[beside.dialect.name])) as transaction:
+            yield transaction
+
+    @contextmanager
+    def _reading(self, engine: Engine) -> Generator[Transaction]:
+        with InOurWords(Moment.READING), engine.connect() as connection, connection.begin():
             yield Transaction(connection, self.sealer)
 
     def close(self) -> None:
         self.engine.dispose()
-        if self._by_keys is not None:
-            self._by_keys.dispose()
+        for other in (self._by_keys, self._beside):
+            if other is not None:
+                other.dispose()
 
 
 def open_store(url: str, sealer: Sealer, *, pool_size: int = 20) -> Store:
     """A store with the settings our durability needs on either database."""
-    engine = open_engine(url, pool_size=pool_size)
+    engine, beside = open_engine(url, pool_size=pool_size), open_engine(url, pool_size=0)
     if engine.dialect.name == "sqlite":
-        return Store(engine, sealer)
-    return Store(engine, sealer, by_keys=open_engine(url, pool_size=_BY_KEYS_CONNECTIONS, by_keys=True))
+        return Store(engine, sealer, beside=beside)
+    by_keys = open_engine(url, pool_size=_BY_KEYS_CONNECTIONS, by_keys=True)
+    return Store(engine, sealer, by_keys=by_keys, beside=beside)
 
 
 _BY_KEYS_CONNECTIONS = 12
@@ -167,7 +191,7 @@ _FRESH_SECONDS = 1.0
 
 
 def open_engine(url: str, *, pool_size: int = 20, by_keys: bool = False) -> Engine:
-    """An SQLAlchemy engine on either database, of `pool_size` connections at most on PostgreSQL.
+    """An SQLAlchemy engine on either database, of `pool_size` connections at most on PostgreSQL; 0: each is made anew.
 
     What comes back is kept: to make connections and close them again would cost more than what they are asked.
     Raises Invalid for a URL that cannot be read.
@@ -178,13 +202,14 @@ def open_engine(url: str, *, pool_size: int = 20, by_keys: bool = False) -> Engi
         hint = "Write postgresql://user:password@host/database, and percent-encode what passwords hold."
         raise Invalid("INNOMINATUS_DATABASE_URL cannot be read as a URL.", code="invalid_setting", hint=hint) from error
     if parsed.get_backend_name() == "sqlite":
-        engine = sa.create_engine(parsed, pool_size=pool_size, max_overflow=20, connect_args={"timeout": 30})
+        pool = {"pool_size": pool_size, "max_overflow": 20} if pool_size else {"poolclass": NullPool}
+        engine = sa.create_engine(parsed, **pool, connect_args={"timeout": 30})
         _prepare_sqlite(engine)
         _close_late_ones(engine)
         return engine
-    engine = sa.create_engine(
-        parsed, pool_size=pool_size, max_overflow=0, pool_use_lifo=True, connect_args={"prepare_threshold": 2}
-    )
+    kept = {"pool_size": pool_size, "max_overflow": 0, "pool_use_lifo": True}
+    pool = kept if pool_size else {"poolclass": NullPool}
+    engine = sa.create_engine(parsed, **pool, connect_args={"prepare_threshold": 2})
     _prepare_postgresql(engine, ("jit", *_OTHER_WAYS) if by_keys else ("jit",))
     _close_late_ones(engine)
     return engine

@@ -48,7 +48,7 @@ RETURNED = (
     sa.select(applications.c.name).where(_ITS_APPLICATION).scalar_subquery(),
     sa.select(applications.c.environment).where(_ITS_APPLICATION).scalar_subquery(),
 )
-"""Every row that `execution_of` reads has these columns: taken apart at once, which is quicker than name by name."""
+"""Every row that `execution_of` reads comes from one of these: taken apart at once, quicker than name by name."""
 
 
 _STATES = {state.value: state for state in ExecutionState}

@@ -146,18 +146,14 @@ class Bell:
     def ring(self) -> None:
         self._rung.set()
 
-    def wait(self, seconds: float) -> bool:
-        """Return when it rings or has rung since the last wait, at the latest when it is time to look anyway.
-
-        True when it rings.
-        """
+    def wait(self, seconds: float) -> None:
+        """Return when it rings or has rung since the last wait, at the latest when it is time to look anyway."""
         pause = self._hints.pause
         if not self._hints.complete:
             pause = self._impatience
             self._impatience = min(pause * 1.5, _LONGEST_PAUSE)
-        rung = self._rung.wait(max(0.0, min(seconds, pause)))
+        self._rung.wait(max(0.0, min(seconds, pause)))
         self._rung.clear()
-        return rung
 
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.runtime import queue as dramatiq_queue
 from engine.runtime.queue import Nudges, connect
 from engine.runtime.signals import Elsewhere
 from engine.store.executions import NewExecution, queue
@@ -51,6 +52,28 @@ def test_a_nudge_reaches_a_process_that_has_a_thread_free(redis_url: str) -> Non
         until(lambda: sender.send() or ears[1].heard.wait(0.2))
     finally:
         for nudges in (sender, *(ear.nudges for ear in ears)):
+            nudges.stop()
+
+
+def test_what_is_passed_on_at_every_turn_is_sent_now_and_then_and_the_last_call_is_not_lost(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each comes back to a process that has no thread for it, as long as nobody else takes it."""
+    monkeypatch.setattr(dramatiq_queue, "_PASS_ON_SECONDS", 1.0)
+    heard: list[bool] = []
+    ear, sender = Nudges(redis_url), Nudges(redis_url)
+    ear.start(lambda: heard.append(True) or True)
+    sender.start()
+    try:
+        sender.pass_on()
+        until(lambda: heard)
+        for _ in range(50):
+            sender.pass_on()
+        until(lambda: len(heard) == 2)
+        sender.send()  # what somebody asks for does not wait for that
+        until(lambda: len(heard) == 3)
+    finally:
+        for nudges in (sender, ear):
             nudges.stop()
 
 

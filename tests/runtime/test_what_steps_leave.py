@@ -1,6 +1,7 @@
 """Outputs that are secret, logs, artifacts: what is stored of a step and who sees it."""
 
 import re
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from engine.store import executions as execution_rows
 from engine.store import leavings
 from engine.store.away import DatabaseAway
 from engine.store.database import Store, Transaction
-from tests.support.platforms import House, until
+from tests.support.platforms import PATIENCE, House, until
 from tests.support.providers import script, values, workflow
 
 SECRET = "correct-horse-battery"
@@ -197,6 +198,39 @@ def test_logs_are_stored_together_and_none_is_lost_while_the_database_is_away(st
         with store.begin() as tx:
             leavings.add_log(tx, [(runs[1], 0, 1, chunk, text) for chunk, text in taken])
     assert _written(store, runs[1]) == "one ***\nlast\n"
+
+
+class SlowMasker(Masker):
+    def __init__(self) -> None:
+        super().__init__()
+        self.masking = threading.Event()
+        self.go_on = threading.Event()
+
+    def mask(self, text: str) -> str:
+        self.masking.set()
+        self.go_on.wait(PATIENCE)
+        return super().mask(text)
+
+
+def test_the_end_of_a_step_waits_for_what_a_flush_is_about_to_store() -> None:
+    """Should the flush fail, nobody else has it."""
+    masker = SlowMasker()
+    log = LiveLog(StepLog(1000), 0, 1, masker)
+    log.log.add("the only line")
+    taken: dict[bool, tuple[tuple[int, str], ...]] = {}
+
+    def take(*, final: bool) -> None:
+        taken[final] = log.take(final=final)
+
+    flush, end = (threading.Thread(target=take, kwargs={"final": final}) for final in (False, True))
+    flush.start()
+    assert masker.masking.wait(PATIENCE)
+    end.start()
+    end.join(0.1)
+    masker.go_on.set()
+    for thread in (flush, end):
+        thread.join(PATIENCE)
+    assert taken == dict.fromkeys((False, True), ((1, "the only line\n"),))
 
 
 def test_a_step_that_waited_goes_on_with_its_log(store: Store) -> None:

@@ -12,11 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from cli import compose
-from engine.store import applications
+from engine.domain.provider import Registry
+from engine.errors import NotFound
+from engine.providers.active import ActiveProviders
+from engine.store import applications, database
 from engine.store.away import DatabaseAway
 from engine.store.database import Store
 from engine.store.sealing import Sealer
-from tests.support.platforms import KEY, PATIENCE, open_store, settings_for, until
+from tests.support.platforms import KEY, PATIENCE, create_tables, open_store, settings_for, until
 
 
 def test_that_no_connection_is_free_counts_as_a_database_that_is_away(database_url: str) -> None:
@@ -28,6 +31,16 @@ def test_that_no_connection_is_free_counts_as_a_database_that_is_away(database_u
             raise AssertionError
     with store.begin():
         pass
+    store.close()
+
+
+def test_who_holds_a_connection_can_ask_for_a_bundle(postgres_database: str) -> None:
+    """As many as the pool has would wait for each other."""
+    create_tables(postgres_database)
+    store = database.open_store(postgres_database, Sealer(KEY), pool_size=1)
+    providers = ActiveProviders(store, Registry(()), Path("nowhere"))
+    with store.read(), pytest.raises(NotFound):
+        providers.provider("sha256:not-loaded-yet")
     store.close()
 
 

@@ -276,6 +276,17 @@ def test_who_waits_for_the_end_of_an_execution_is_not_called_for_its_steps(store
     assert sorted(heard) == ["x", "x", "z"]
 
 
+def test_an_end_that_is_on_record_already_is_told_of_once_more(store: Store) -> None:
+    """The process whose commit seemed to fail has told nobody."""
+    (claim,) = claimed(store, 1)
+    ends = record(claim, 1, ExecutionEnded(ExecutionState.SUCCEEDED))
+    assert apply(store, ends) == (True,)
+    heard: list[str] = []
+    store.hints.listen(of_end(claim.execution.id), lambda: heard.append("end"))
+    assert apply(store, ends) == (True,)
+    assert heard == ["end"]
+
+
 def test_a_bad_record_fails_alone(store: Store) -> None:
     claims = claimed(store, 20)
     records = [record(claim, 1, STARTED) for claim in claims]
