@@ -134,6 +134,14 @@ class Harmed(Store):
             if self._harm.late(drawn):
                 raise _as_told(_TOO_LATE)
 
+    @contextmanager
+    def read_beside(self) -> Generator[Transaction]:
+        drawn = self._harm.draw()
+        with self._plain.read_beside() as tx:
+            yield tx
+            if self._harm.late(drawn):
+                raise _as_told(_TOO_LATE)
+
     def close(self) -> None:
         self._plain.close()
 

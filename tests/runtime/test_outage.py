@@ -21,11 +21,20 @@ class Flaky(Store):
 
     @contextmanager
     def read(self) -> Generator[Transaction]:
+        self._fail()
+        with super().read() as tx:
+            yield tx
+
+    @contextmanager
+    def read_beside(self) -> Generator[Transaction]:
+        self._fail()
+        with super().read_beside() as tx:
+            yield tx
+
+    def _fail(self) -> None:
         if self.failures:
             self.failures -= 1
             raise DatabaseAway(Exception("the server closed the connection"))
-        with super().read() as tx:
-            yield tx
 
 
 @pytest.fixture
