@@ -49,19 +49,33 @@ def alone(data_dir: Path) -> Generator[None]:
         yield
 
 
-def announce(data_dir: Path, url: str) -> None:
-    """Write where this process listens, readable by the owner only, whole or not at all."""
+def announce(data_dir: Path, url: str) -> Live | None:
+    """Write where this process listens; the answer is another live one whose place it takes, for `withdraw`."""
+    before = find(data_dir)
+    _write(data_dir, Live(os.getpid(), url))
+    return before
+
+
+def _write(data_dir: Path, live: Live) -> None:
+    """Readable by the owner only, whole or not at all."""
     draft = data_dir / f".{_FILE}-{secrets.token_hex(4)}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump({"pid": os.getpid(), "url": url}, file)
+        json.dump({"pid": live.pid, "url": live.url}, file)
     draft.replace(data_dir / _FILE)
 
 
-def withdraw(data_dir: Path) -> None:
-    """Remove what this process announced; what another one wrote since then stays."""
+def withdraw(data_dir: Path, *, before: Live | None = None) -> None:
+    """Remove what this process announced; what another one wrote since then stays.
+
+    Who was there `before` and still listens is announced again: several serve one PostgreSQL.
+    """
     found = _read(data_dir)
-    if found is not None and found.pid == os.getpid():
+    if found is None or found.pid != os.getpid():
+        return
+    if before is not None and before.pid != os.getpid() and _alive(before.pid):
+        _write(data_dir, before)
+    else:
         (data_dir / _FILE).unlink(missing_ok=True)
 
 

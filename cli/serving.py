@@ -40,9 +40,12 @@ def serve(settings: Settings, *, show_token: bool) -> None:
     url = address(listener, settings.host)
     stop = _Stop()
 
+    before: live.Live | None = None
+
     def ready() -> None:
+        nonlocal before
         garbage.settle()
-        live.announce(settings.data_dir, url)
+        before = live.announce(settings.data_dir, url)
         _greet(settings, url, token if show_token else "")
 
     try:
@@ -51,7 +54,7 @@ def serve(settings: Settings, *, show_token: bool) -> None:
         if not server.started:
             raise Unavailable("The doors could not be opened; the log says why.", code="start_failed")
     finally:
-        live.withdraw(settings.data_dir)
+        live.withdraw(settings.data_dir, before=before)
         stop.arm()
         running.close(grace=settings.grace_seconds)
     if settings.embedded:
@@ -184,12 +187,18 @@ def background(running: compose.Running, settings: Settings) -> Callable[[], Non
     except InnominatusError:
         listener.close()
         raise
-    server = Doors(app, ready=lambda: live.announce(settings.data_dir, url))
+    before: live.Live | None = None
+
+    def ready() -> None:
+        nonlocal before
+        before = live.announce(settings.data_dir, url)
+
+    server = Doors(app, ready=ready)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="doors", daemon=True)
     thread.start()
 
     def close() -> None:
-        live.withdraw(settings.data_dir)
+        live.withdraw(settings.data_dir, before=before)
         server.should_exit = True
         thread.join(_GRACEFUL_SECONDS + 1)
 

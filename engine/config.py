@@ -1,7 +1,9 @@
 """All settings, read once by the composition root (`cli`) and passed down. Nothing else reads the environment."""
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, field_validator
@@ -9,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _POSTGRESQL = "postgresql+psycopg"
+_NAMES_OF_REDIS = ("redis", "rediss", "unix")
 _NAMES_OF_POSTGRESQL = ("postgres", "postgresql", _POSTGRESQL)
 
 
@@ -104,6 +107,26 @@ class Settings(BaseSettings):
             return ""
         what = f"`{scheme}://`" if separator else "this"
         raise PydanticCustomError("database_url", "{what} is no URL of a PostgreSQL", {"what": what})
+
+    @field_validator("redis_url")
+    @classmethod
+    def _of_redis(cls, url: str) -> str:
+        """As the driver reads it, which raises where it is used. Only the cause is told: a URL holds a password."""
+        url = url.strip()
+        scheme = url.partition("://")[0] if "://" in url else ""
+        if not url:
+            return ""
+        if scheme.lower() not in _NAMES_OF_REDIS:
+            raise PydanticCustomError("redis_url", "this is no URL of a Redis: it begins with redis:// or rediss://")
+        try:
+            parts = urlsplit(url)
+            whole = parts.port != 0 and (scheme.lower() == "unix" or re.fullmatch(r"/?\d*", parts.path))
+        except ValueError:
+            whole = False
+        if not whole:
+            hint = "redis://user:password@host:6379/0, with whatever is special in the password percent-encoded"
+            raise PydanticCustomError("redis_url", "this is no URL of a Redis: write {hint}", {"hint": hint})
+        return url
 
     @property
     def embedded(self) -> bool:

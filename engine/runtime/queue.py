@@ -107,6 +107,7 @@ class Nudges:
     def __init__(self, url: str) -> None:
         # It would tell every second that Redis is away; we do, once.
         logging.getLogger("dramatiq").setLevel(logging.ERROR)
+        logging.getLogger(f"dramatiq.worker.ConsumerThread({_NUDGES})").setLevel(logging.CRITICAL + 1)
         self._client = connect(url)
         self._bell = _Bell(self._client)
         self._broker = _PromptBroker(self._client, self._bell)
@@ -190,7 +191,8 @@ class Nudges:
 
     def _tell(self, away: str) -> None:
         if away and not self.away:
-            logger.warning("redis.away", error=away, meaning="other processes learn of new work at their next sweep")
+            meaning = "other processes learn of new work at their next sweep"
+            logger.warning("redis.away", error=away, meaning=meaning, check="INNOMINATUS_REDIS_URL")
         elif self.away and not away:
             logger.info("redis.back")
         self.away = away

@@ -286,7 +286,7 @@ def cancel(platform: Platform, actor: Actor, execution_id: ExecutionId) -> Execu
     def work(tx: Transaction) -> Execution:
         execution = _existing(tx, execution_id, lock=True)
         if execution.state in FINAL:
-            raise Conflict(f"Execution {execution_id} has {execution.state} already.", code="already_ended")
+            raise Conflict(f"Execution {execution_id} has ended already: {execution.state}.", code="already_ended")
         executions.request_cancel(tx, execution_id)
         events.record(tx, [_event("execution.cancel-requested", actor, execution)])
         return execution

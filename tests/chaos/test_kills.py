@@ -28,7 +28,7 @@ def provider(folder: Path) -> Path:
     ledger = folder / "ledger"
     effect = f'echo "$INNOMINATUS_STEP $INNOMINATUS_IDEMPOTENCY_KEY" >> {ledger}'
     slow = f"echo $$ >> {folder}/pids; sleep 60 & echo $! >> {folder}/pids; wait"
-    stall = f"echo begun >> {folder}/stalls; [ -e {folder}/go ] || sleep 60; echo done >> {folder}/stalls"
+    stall = f"[ -e {folder}/go ] || pause=60; echo begun >> {folder}/stalls; sleep ${{pause:-0}}; echo done >> {folder}/stalls"
     golden = {
         "three": workflow(
             [

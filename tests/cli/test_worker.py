@@ -135,3 +135,13 @@ def test_a_process_that_is_killed_is_replaced_and_what_it_was_at_goes_on(workers
     for found in ids:
         assert workers.house.ended(found, seconds=60).state is ExecutionState.SUCCEEDED
     assert [line["pid"] for line in workers.told("worker.ended")] == [before[0]]
+
+
+@pytest.mark.parametrize("workers", ["1"], indirect=True)
+def test_the_processes_of_one_that_is_killed_end_and_claim_nothing_more(workers: Workers) -> None:
+    children = workers.children()
+    assert len(children) == 2
+    workers.process.kill()
+    workers.process.wait(60)
+    until(lambda: len(workers.told("worker.stopped")) == 2, seconds=60)
+    assert len(workers.told("worker.orphaned")) == 2
