@@ -14,6 +14,7 @@ import dramatiq
 import structlog
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
+from dramatiq.common import dq_name
 from redis import Redis, RedisError, ResponseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -107,7 +108,8 @@ class Nudges:
     def __init__(self, url: str) -> None:
         # It would tell every second that Redis is away; we do, once.
         logging.getLogger("dramatiq").setLevel(logging.ERROR)
-        logging.getLogger(f"dramatiq.worker.ConsumerThread({_NUDGES})").setLevel(logging.CRITICAL + 1)
+        for queue in (_NUDGES, dq_name(_NUDGES)):
+            logging.getLogger(f"dramatiq.worker.ConsumerThread({queue})").setLevel(logging.CRITICAL + 1)
         self._client = connect(url)
         self._bell = _Bell(self._client)
         self._broker = _PromptBroker(self._client, self._bell)

@@ -90,6 +90,18 @@ def test_sending_costs_nothing_and_loses_nothing_while_redis_is_away() -> None:
         nudges.stop()
 
 
+def test_that_redis_is_away_is_told_once_and_not_by_everybody_who_notices(caplog: pytest.LogCaptureFixture) -> None:
+    nudges = Nudges("redis://127.0.0.1:1/0")
+    nudges.start(lambda: True)
+    try:
+        nudges.send()
+        until(lambda: nudges.away)
+        time.sleep(0.5)  # Dramatiq's consumers have noticed, too
+    finally:
+        nudges.stop()
+    assert [record.name for record in caplog.records if record.name.startswith("dramatiq")] == []
+
+
 @pytest.mark.parametrize("with_redis", [True, False])
 def test_an_engine_takes_up_what_another_process_asked_for(
     postgres_database: str, redis_url: str, tmp_path: Path, *, with_redis: bool
