@@ -60,6 +60,7 @@ class Claimer:
         self._held: dict[ExecutionId, Held] = {}
         self._running = 0
         self._booked = 0
+        self._passed_over: set[ExecutionId] = set()
         self._beyond: set[ExecutionId] = set()
         """What is being ended by no thread that its end would set free for other work."""
         self._ends: deque[tuple[float, int]] = deque()
@@ -98,7 +99,7 @@ class Claimer:
                     return None
                 self._hope = False
                 self._booked += free
-                busy = list(self._held)
+                busy = self._busy()
             fresh: list[Held] = []
             try:
                 fresh = self._safely(lambda tx: self._claimed(tx, free, busy))
@@ -114,7 +115,7 @@ class Claimer:
         """Some of what is cancelled and nobody has at work, though all threads be taken; nothing when there is none."""
         with self._claiming:
             with self._lock:
-                busy = list(self._held)
+                busy = self._busy()
                 if self._closed:
                     return []
                 found = [held for held in self._waiting if held.token.cancelled]  # claimed, and no thread for it yet
@@ -126,6 +127,11 @@ class Claimer:
                 self._held.update({held.claim.execution.id: held for held in found})
                 self._beyond.update(held.claim.execution.id for held in found)
             return found
+
+    def _busy(self) -> list[ExecutionId]:
+        """What a claim passes over, since it is at work here. Under the lock."""
+        self._passed_over.update(self._held)
+        return list(self._held)
 
     def _take(self) -> Held:
         self._running += 1
@@ -176,7 +182,7 @@ class Claimer:
                 free = self._threads - self._running - self._booked - len(self._waiting)
                 seats = 0 if self._closed else max(0, min(len(ready), free))
                 self._booked += seats
-                busy = list(self._held)
+                busy = self._busy()
             if seats:
                 taken.extend(self._claimed(tx, seats, busy))
 
@@ -226,7 +232,7 @@ class Claimer:
             if self._beyond:
                 most = min(most, self._threads - (self._running - ended))
             limit = most - len(self._waiting)
-            busy = list(self._held)
+            busy = self._busy()
         return self._claimed(tx, limit, busy) if limit > 0 else []
 
     def give(self, taken: Sequence[Held], *, more: bool, running: int) -> None:
@@ -246,6 +252,9 @@ class Claimer:
         with self._lock:
             self._running -= 1
             self._beyond.discard(held.claim.execution.id)
+            if held.claim.execution.id in self._passed_over:  # it may be ready again, by a retry say
+                self._passed_over.discard(held.claim.execution.id)
+                self._hope = True
             if self._held.get(held.claim.execution.id) is held:  # not when it is claimed anew already
                 del self._held[held.claim.execution.id]
 
