@@ -61,6 +61,7 @@ class Claimer:
         self._running = 0
         self._booked = 0
         self._passed_over: set[ExecutionId] = set()
+        """What was at work here while others were claimed: nobody here knows whether it is ready again."""
         self._beyond: set[ExecutionId] = set()
         """What is being ended by no thread that its end would set free for other work."""
         self._ends: deque[tuple[float, int]] = deque()
@@ -129,7 +130,7 @@ class Claimer:
             return found
 
     def _busy(self) -> list[ExecutionId]:
-        """What a claim passes over, since it is at work here. Under the lock."""
+        """What a claim passes over, since its run here has not come to rest. Under the lock."""
         self._passed_over.update(self._held)
         return list(self._held)
 
@@ -252,7 +253,7 @@ class Claimer:
         with self._lock:
             self._running -= 1
             self._beyond.discard(held.claim.execution.id)
-            if held.claim.execution.id in self._passed_over:  # it may be ready again, by a retry say
+            if held.claim.execution.id in self._passed_over:  # a person may have asked for a retry meanwhile
                 self._passed_over.discard(held.claim.execution.id)
                 self._hope = True
             if self._held.get(held.claim.execution.id) is held:  # not when it is claimed anew already

@@ -57,7 +57,7 @@ class Turns:
                 self._awake -= 1
 
     def carry_alone(self, run: Carrying) -> None:
-        """Carry one run to its rest on the calling thread, which is none of those that `work`."""
+        """Carry one run to its rest on the calling thread, which is none of those that `work` and find what is next."""
         answers: SimpleQueue[Answer] = SimpleQueue()
         with self._condition:
             self._awake += 1
@@ -72,6 +72,8 @@ class Turns:
         finally:
             with self._condition:
                 self._awake -= 1
+            if self._claimer.hopeful:
+                self.rouse()
 
     def _answer(self, answers: "SimpleQueue[Answer]") -> Answer:
         """What becomes of the record that was put last. Whoever writes it, those written with it are gone on with."""
